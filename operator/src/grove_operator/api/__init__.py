@@ -1,0 +1,1 @@
+"""Vocabulary: kinds, names, labels, models, defaults, validation, CRDs and install manifests. No I/O."""

@@ -1,0 +1,1 @@
+"""The grove command line: one file per verb."""

@@ -1,0 +1,1 @@
+"""WHAT should exist: pure functions from observed views to the complete desired state."""

@@ -1,0 +1,1 @@
+"""DynamoGraphDeployment to PodCliqueSet, pure."""

@@ -1,0 +1,1 @@
+"""The one loop: queue, cache, plan, executor and binder, against two ports (KubeApi, Clock)."""

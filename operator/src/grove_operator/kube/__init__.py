@@ -1,0 +1,1 @@
+"""The real edge: HTTP client, watches, kopf handlers, webhooks, metrics and leases."""

@@ -1,0 +1,1 @@
+"""The simulated edge: virtual time and an in-memory API server."""

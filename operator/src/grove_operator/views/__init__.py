@@ -1,0 +1,1 @@
+"""Read-only: terminal trees and tables."""
