@@ -1,1 +1,1 @@
-"""Read-only: terminal trees and tables."""
+"""Read-only views for a person: terminal trees and tables."""

@@ -1,0 +1,82 @@
+"""Rules of the design that no linter knows, read from the source itself."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "operator" / "src" / "grove_operator"
+SOURCES = sorted(PACKAGE.rglob("*.py")) + sorted((ROOT / "grove_components").rglob("*.py"))
+FORBIDDEN_KOPF = {"create", "update", "delete", "field", "resume", "timer", "daemon"}
+FORBIDDEN_STEMS = {"utils", "helpers", "common", "manager"}
+
+
+def calls(tree: ast.AST) -> Iterator[str]:
+    """Dotted names of everything that is called or used as a decorator."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from (ast.unparse(d) for d in node.decorator_list)
+
+
+def forbidden_kopf_uses(source: str) -> list[str]:
+    uses = []
+    for name in calls(ast.parse(source)):
+        parts = name.split(".")
+        if parts[0] != "kopf":
+            continue
+        if parts[1:2] == ["on"] and parts[2:3] and parts[2] in FORBIDDEN_KOPF:
+            uses.append(name)
+        if parts[1:2] and parts[1] in {"timer", "daemon", "index"}:
+            uses.append(name)
+    return uses
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "kube").rglob("*.py")), ids=lambda p: p.name)
+def test_kopf_is_used_level_triggered_only(path: Path) -> None:
+    assert forbidden_kopf_uses(path.read_text()) == []
+
+
+def test_the_kopf_rule_finds_what_it_forbids() -> None:
+    planted = "import kopf\n@kopf.on.create('x')\ndef f(): ...\n@kopf.daemon('y')\ndef g(): ...\nkopf.index('z')\n"
+    assert {"kopf.on.create", "kopf.daemon", "kopf.index"} <= set(forbidden_kopf_uses(planted))
+
+
+def test_the_operator_folder_never_hides_the_standard_library() -> None:
+    assert not (ROOT / "operator" / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_module_says_what_it_is_for(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text())), f"{path.name} has no module docstring"
+    assert path.stem not in FORBIDDEN_STEMS, f"{path.name}: name it after what it does"
+
+
+def test_every_cli_verb_has_its_own_module_and_an_example_in_its_help() -> None:
+    from click.testing import CliRunner
+
+    from grove_operator.cli.main import VERBS, cli
+
+    for verb in VERBS:
+        result = CliRunner().invoke(cli, [verb, "--help"])
+        assert result.exit_code == 0, f"grove {verb} --help: {result.output}"
+        assert "Example" in result.output, f"grove {verb} --help shows no example"
+
+
+def test_no_file_names_this_machine_or_a_registry() -> None:
+    hosts = re.compile("|".join(["py" + "pi.org", "python" + "hosted.org", "proxy.go" + "lang.org"]))
+    found = [
+        str(path.relative_to(ROOT))
+        for folder in ("operator", "grove_components", "toolchain", "stacks", "examples", "docs", "requirements")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file()
+        and path.suffix in {".py", ".md", ".yaml", ".toml", ".txt", ".in", ".sh", ".mod", ".sum"}
+        and hosts.search(path.read_text())
+    ]
+    assert found == []
