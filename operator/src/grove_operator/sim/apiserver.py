@@ -1,0 +1,366 @@
+"""An API server in memory, behind the `KubeApi` port: enough of Kubernetes to tell right from wrong.
+
+Kept faithfully: UIDs, resourceVersions, generations, status as a subresource, merge patches with preconditions and
+without effect when nothing changes, garbage collection by owner reference, finalizers, graceful deletion of bound
+pods, immutable pod specs, bindings, watches with selectors. Not kept: schemas, defaults, admission, namespaces.
+
+Tests reach behind the port with `seed`, `objects`, `writes`, `before_request`, `end_watches` and `compact`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from grove_operator.api.kinds import BY_KIND, NODE, POD, Json, Kind
+from grove_operator.engine.merge import copy_json, merge
+from grove_operator.engine.ports import (
+    AlreadyExists,
+    Clock,
+    Conflict,
+    Gone,
+    Invalid,
+    Listing,
+    NotFound,
+    WatchEvent,
+    timestamp,
+)
+from grove_operator.sim.podrules import bind, check_pod_update, prepare_pod
+from grove_operator.sim.selectors import field_test, label_test
+
+Key = tuple[str, str]
+KEEPS_STATUS_AT_CREATION = {NODE.kind}
+HAS_NO_GENERATION = {"Event", "ConfigMap", "Secret", "ServiceAccount", "Namespace", "Lease"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call, as `before_request` and `writes` see it. `user` tells the operator from the scheduler."""
+
+    user: str
+    verb: Literal["get", "list", "watch", "create", "patch", "delete"]
+    kind: str
+    name: str
+    subresource: str = ""
+
+    @property
+    def is_write(self) -> bool:
+        return self.verb in ("create", "patch", "delete")
+
+
+@dataclass(slots=True)
+class _Change:
+    revision: int
+    old: Json | None
+    new: Json | None
+
+
+@dataclass(slots=True)
+class _World:
+    """What all users of one simulated server share."""
+
+    clock: Clock
+    revision: int = 0
+    objects: dict[str, dict[Key, Json]] = field(default_factory=dict)
+    history: dict[str, deque[_Change]] = field(default_factory=dict)
+    compacted: int = 0
+    dependents: dict[str, set[tuple[str, Key]]] = field(default_factory=dict)
+    dead_uids: set[str] = field(default_factory=set)
+    wakers: dict[str, asyncio.Event] = field(default_factory=dict)
+    watch_era: int = 0
+    writes: list[Request] = field(default_factory=list)
+    counter: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    before_request: Callable[[Request], None] | None = None
+    watch_lag_s: float = 0.0
+
+
+class SimApi:
+    """Implements `KubeApi`. `as_user` gives another user's view of the same world."""
+
+    def __init__(self, clock: Clock, *, user: str = "test", world: _World | None = None) -> None:
+        self._clock, self._user = clock, user
+        self._world = world or _World(clock)
+
+    def as_user(self, user: str) -> SimApi:
+        return SimApi(self._clock, user=user, world=self._world)
+
+    # --- behind the port, for tests ---------------------------------------------------------------------------------
+
+    def seed(self, *objects: Json) -> list[Json]:
+        """Store objects as they are, status included; they get a UID and a resourceVersion if they have none."""
+        return [copy_json(self._insert(BY_KIND[obj["kind"]], copy_json(obj))) for obj in objects]
+
+    def objects(self, kind: Kind, namespace: str | None = None) -> list[Json]:
+        """Copies of all live objects of a kind, sorted by namespace and name."""
+        found = sorted(self._world.objects.get(kind.kind, {}).items())
+        return [copy_json(obj) for (where, _), obj in found if namespace in (None, where)]
+
+    def find(self, kind: Kind, namespace: str, name: str) -> Json | None:
+        obj = self._world.objects.get(kind.kind, {}).get((namespace, name))
+        return None if obj is None else copy_json(obj)
+
+    @property
+    def writes(self) -> list[Request]:
+        """Every mutating request so far by any user, refused ones included."""
+        return self._world.writes
+
+    def count_writes(self, user: str | None = None) -> Counter[tuple[str, str, str]]:
+        """Mutating requests by (verb, kind, subresource)."""
+        return Counter((w.verb, w.kind, w.subresource) for w in self.writes if user in (None, w.user))
+
+    def before_request(self, hook: Callable[[Request], None] | None) -> None:
+        """Called before each request takes effect; raise an `ApiError` (or anything) in it to make the request fail."""
+        self._world.before_request = hook
+
+    def delay_watches(self, lag_s: float) -> None:
+        """From now on watchers hear of changes `lag_s` seconds late: caches go stale."""
+        self._world.watch_lag_s = lag_s
+
+    def end_watches(self) -> None:
+        """End every running watch, as a server does now and then."""
+        self._world.watch_era += 1
+        for waker in self._world.wakers.values():
+            waker.set()
+
+    def compact(self) -> None:
+        """Forget all history: watches from earlier positions get Gone."""
+        self._world.compacted = self._world.revision
+        self._world.history.clear()
+        self.end_watches()
+
+    # --- the port: reads --------------------------------------------------------------------------------------------
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Json:
+        await self._arrive("get", kind, name)
+        return copy_json(self._find(kind, namespace, name))  # type: ignore[no-any-return]
+
+    async def list(
+        self, kind: Kind, *, namespace: str | None = None, label_selector: str = "", field_selector: str = ""
+    ) -> Listing:
+        await self._arrive("list", kind, "")
+        matches = _test(namespace, label_selector, field_selector)
+        found = sorted(self._world.objects.get(kind.kind, {}).items())
+        return Listing([copy_json(obj) for _, obj in found if matches(obj)], str(self._world.revision))
+
+    async def watch(
+        self,
+        kind: Kind,
+        resource_version: str,
+        *,
+        namespace: str | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> AsyncIterator[WatchEvent]:
+        await self._arrive("watch", kind, "")
+        matches = _test(namespace, label_selector, field_selector)
+        world, position = self._world, int(resource_version or 0)
+        era = world.watch_era
+        while True:
+            if position < world.compacted:
+                raise Gone(f"resourceVersion {position} of {kind.plural} is too old", reason="Expired")
+            waker = world.wakers.setdefault(kind.kind, asyncio.Event())
+            waker.clear()
+            fresh = _after(world.history.get(kind.kind, ()), position)
+            if fresh and world.watch_lag_s:
+                await self._clock.sleep(world.watch_lag_s)
+            for change in fresh:
+                position = change.revision
+                if event := _event(change, matches):
+                    yield event
+            if era != world.watch_era:
+                return
+            if not _after(world.history.get(kind.kind, ()), position):
+                await waker.wait()
+
+    # --- the port: writes -------------------------------------------------------------------------------------------
+
+    async def create(self, kind: Kind, namespace: str | None, body: Json, *, subresource_of: str = "") -> Json:
+        parent, _, subresource = subresource_of.partition("/")
+        meta = dict(body.get("metadata") or {})
+        await self._arrive("create", kind, parent or str(meta.get("name", meta.get("generateName", ""))), subresource)
+        if subresource == "binding" and kind is POD:
+            self._replace(kind, bind(self._find(kind, namespace, parent), body, self._clock.now()))
+            return {"kind": "Status", "apiVersion": "v1", "status": "Success"}
+        if subresource:
+            raise Invalid(f"{kind.plural}/{subresource} is not simulated", reason="MethodNotAllowed")
+        obj = copy_json(body)
+        obj["kind"], obj["apiVersion"] = kind.kind, kind.api_version
+        if kind.namespaced:
+            obj["metadata"]["namespace"] = namespace or meta.get("namespace") or "default"
+        if "name" not in meta:
+            obj["metadata"]["name"] = f"{meta['generateName']}{next(self._world.counter):05d}"
+        for server_set in ("uid", "resourceVersion", "creationTimestamp", "generation", "deletionTimestamp"):
+            obj["metadata"].pop(server_set, None)
+        if kind is POD:
+            obj = prepare_pod(obj, self._clock.now())
+        elif kind.kind not in KEEPS_STATUS_AT_CREATION:
+            obj.pop("status", None)
+        return copy_json(self._insert(kind, obj))  # type: ignore[no-any-return]
+
+    async def patch(
+        self, kind: Kind, namespace: str | None, name: str, body: Json, *, subresource: str | None = None
+    ) -> Json:
+        await self._arrive("patch", kind, name, subresource or "")
+        old = self._find(kind, namespace, name)
+        _check_preconditions(old, body.get("metadata") or {})
+        wanted = merge(old, body)
+        if subresource == "status":
+            new = {**old, "status": wanted.get("status", {})}
+        elif subresource:
+            raise Invalid(f"{kind.plural}/{subresource} is not simulated", reason="MethodNotAllowed")
+        else:
+            new = {k: v for k, v in wanted.items() if k != "status"}
+            if "status" in old:
+                new["status"] = old["status"]
+            new["metadata"] = {**new["metadata"], **_server_owned(old)}
+            if kind is POD:
+                check_pod_update(old, new)
+        return copy_json(self._replace(kind, new))  # type: ignore[no-any-return]
+
+    async def delete(
+        self, kind: Kind, namespace: str | None, name: str, *, uid: str = "", grace_s: int | None = None
+    ) -> None:
+        await self._arrive("delete", kind, name)
+        old = self._find(kind, namespace, name)
+        _check_preconditions(old, {"uid": uid} if uid else {})
+        self._delete(kind, old, grace_s)
+
+    # --- the world --------------------------------------------------------------------------------------------------
+
+    async def _arrive(
+        self,
+        verb: Literal["get", "list", "watch", "create", "patch", "delete"],
+        kind: Kind,
+        name: str,
+        subresource: str = "",
+    ) -> None:
+        await asyncio.sleep(0)  # every request is a point where other tasks may come first
+        request = Request(self._user, verb, kind.kind, name, subresource)
+        if request.is_write:
+            self._world.writes.append(request)
+        if self._world.before_request:
+            self._world.before_request(request)
+
+    def _find(self, kind: Kind, namespace: str | None, name: str) -> Json:
+        where = namespace or ("default" if kind.namespaced else "")
+        obj = self._world.objects.get(kind.kind, {}).get((where, name))
+        if obj is None:
+            raise NotFound(f"{kind.plural} {where}/{name} not found", reason="NotFound")
+        return obj
+
+    def _insert(self, kind: Kind, obj: Json) -> Json:
+        world, meta = self._world, obj["metadata"]
+        key = (meta.get("namespace", ""), meta["name"])
+        if key in world.objects.setdefault(kind.kind, {}):
+            raise AlreadyExists(f"{kind.plural} {meta['name']} already exists", reason="AlreadyExists")
+        meta.setdefault("uid", f"00000000-0000-4000-8000-{next(world.counter):012x}")
+        meta.setdefault("creationTimestamp", timestamp(self._clock.now()))
+        if kind.kind not in HAS_NO_GENERATION:
+            meta.setdefault("generation", 1)
+        self._record(kind, key, None, obj)
+        owners = [ref["uid"] for ref in meta.get("ownerReferences", [])]
+        for owner in owners:
+            world.dependents.setdefault(owner, set()).add((kind.kind, key))
+        if owners and all(owner in world.dead_uids for owner in owners):
+            self._delete(kind, obj, None)
+        return obj
+
+    def _replace(self, kind: Kind, new: Json) -> Json:
+        key = (new["metadata"].get("namespace", ""), new["metadata"]["name"])
+        old = self._world.objects[kind.kind][key]
+        if new == old:
+            return old
+        if "generation" in old["metadata"] and _content(new) != _content(old):
+            new["metadata"] = {**new["metadata"], "generation": old["metadata"]["generation"] + 1}
+        if "deletionTimestamp" in new["metadata"] and not new["metadata"].get("finalizers") and kind is not POD:
+            self._remove(kind, key)
+            return new
+        self._record(kind, key, old, new)
+        return new
+
+    def _delete(self, kind: Kind, old: Json, grace_s: int | None) -> None:
+        meta = old["metadata"]
+        is_running = kind is POD and old.get("spec", {}).get("nodeName") and grace_s != 0
+        if is_running or meta.get("finalizers"):
+            if "deletionTimestamp" not in meta:
+                grace = old.get("spec", {}).get("terminationGracePeriodSeconds", 30) if grace_s is None else grace_s
+                mark: Json = {"deletionTimestamp": timestamp(self._clock.now())}
+                if kind is POD:
+                    mark["deletionGracePeriodSeconds"] = grace
+                self._record(
+                    kind, (meta.get("namespace", ""), meta["name"]), old, {**old, "metadata": {**meta, **mark}}
+                )
+            return
+        self._remove(kind, (meta.get("namespace", ""), meta["name"]))
+
+    def _remove(self, kind: Kind, key: Key) -> None:
+        old = self._world.objects[kind.kind][key]
+        self._record(kind, key, old, None)
+        uid = old["metadata"]["uid"]
+        self._world.dead_uids.add(uid)
+        for dependent_kind, dependent_key in sorted(self._world.dependents.pop(uid, ())):
+            dependent = self._world.objects.get(dependent_kind, {}).get(dependent_key)
+            refs = dependent["metadata"].get("ownerReferences", []) if dependent else []
+            if dependent and refs and all(ref["uid"] in self._world.dead_uids for ref in refs):
+                self._delete(BY_KIND[dependent_kind], dependent, None)
+
+    def _record(self, kind: Kind, key: Key, old: Json | None, new: Json | None) -> None:
+        """One revision. Stored objects are never changed in place, so history may share them."""
+        world = self._world
+        world.revision += 1
+        if new is None:
+            del world.objects[kind.kind][key]
+            assert old is not None  # noqa: S101 - only existing objects are removed
+            old = {**old, "metadata": {**old["metadata"]}}
+            last = {**old, "metadata": {**old["metadata"], "resourceVersion": str(world.revision)}}
+            world.history.setdefault(kind.kind, deque()).append(_Change(world.revision, last, None))
+        else:
+            new["metadata"]["resourceVersion"] = str(world.revision)
+            world.objects.setdefault(kind.kind, {})[key] = new
+            world.history.setdefault(kind.kind, deque()).append(_Change(world.revision, old, new))
+        if waker := world.wakers.get(kind.kind):
+            waker.set()
+
+
+def _after(history: Iterable[_Change], position: int) -> list[_Change]:
+    if isinstance(history, deque):
+        fresh = list(itertools.takewhile(lambda change: change.revision > position, reversed(history)))
+        fresh.reverse()
+        return fresh
+    return []
+
+
+def _event(change: _Change, matches: Callable[[Json], bool]) -> WatchEvent | None:
+    was = change.old is not None and matches(change.old)
+    if change.new is not None and matches(change.new):
+        return WatchEvent("MODIFIED" if was else "ADDED", copy_json(change.new))
+    if not was or change.old is None:
+        return None
+    gone = copy_json(change.old)
+    gone["metadata"]["resourceVersion"] = str(change.revision)
+    return WatchEvent("DELETED", gone)
+
+
+def _test(namespace: str | None, labels: str, fields: str) -> Callable[[Json], bool]:
+    by_label, by_field = label_test(labels), field_test(fields)
+    return lambda obj: namespace in (None, "", obj["metadata"].get("namespace", "")) and by_label(obj) and by_field(obj)
+
+
+def _check_preconditions(live: Json, wanted: Json) -> None:
+    for name in ("uid", "resourceVersion"):
+        if wanted.get(name) not in (None, "", live["metadata"][name]):
+            what = f"{live['kind']} {live['metadata']['name']}: {name} is {live['metadata'][name]}, not {wanted[name]}"
+            raise Conflict(what, reason="Conflict")
+
+
+def _server_owned(old: Json) -> Json:
+    names = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp", "generation", "deletionTimestamp")
+    return {name: old["metadata"][name] for name in names if name in old["metadata"]}
+
+
+def _content(obj: Json) -> Json:
+    return {k: v for k, v in obj.items() if k not in ("metadata", "status")}
