@@ -1,0 +1,198 @@
+"""CustomResourceDefinitions, generated from the models. The files under operator/crds equal `all_crds()`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel
+
+from grove_operator.api import kinds
+from grove_operator.api.dynamographdeployment import DynamoGraphDeployment
+from grove_operator.api.kinds import Json, Kind
+from grove_operator.api.podclique import PodClique
+from grove_operator.api.podcliqueset import PodCliqueSet
+from grove_operator.api.podgang import PodGang
+from grove_operator.api.podgangset import PodGangSet
+from grove_operator.api.scalinggroup import PodCliqueScalingGroup
+from grove_operator.api.structural import structural_schema
+from grove_operator.api.topology import ClusterTopologyBinding
+
+_BREACHED = '.status.conditions[?(@.type=="MinAvailableBreached")].status'
+
+
+def _column(name: str, path: str, kind: str = "integer", priority: int = 0) -> Json:
+    column: Json = {"name": name, "type": kind, "jsonPath": path}
+    return {**column, "priority": priority} if priority else column
+
+
+_AGE = _column("Age", ".metadata.creationTimestamp", "date")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One CRD: the kind, its model, and how kubectl shows and scales it."""
+
+    kind: Kind
+    model: type[BaseModel]
+    short_name: str
+    columns: tuple[Json, ...] = ()
+    selector_path: str = ""
+    """`.status` path of the label selector; enables the scale subresource."""
+
+
+DEFINITIONS: tuple[Definition, ...] = (
+    Definition(
+        kinds.POD_CLIQUE_SET,
+        PodCliqueSet,
+        "pcs",
+        (
+            _column("Replicas", ".spec.replicas"),
+            _column("Available", ".status.availableReplicas"),
+            _column("Updated", ".status.updatedReplicas"),
+            _column("PCLQs-Updated", ".status.updateProgress.updatedPodCliquesCount"),
+            _column("PCLQs-Total", ".status.updateProgress.totalPodCliquesCount"),
+            _column("PCSGs-Updated", ".status.updateProgress.updatedPodCliqueScalingGroupsCount"),
+            _column("PCSGs-Total", ".status.updateProgress.totalPodCliqueScalingGroupsCount"),
+            _AGE,
+        ),
+        ".status.hpaPodSelector",
+    ),
+    Definition(
+        kinds.POD_CLIQUE,
+        PodClique,
+        "pclq",
+        (
+            _column("MinAvail", ".spec.minAvailable"),
+            _column("Replicas", ".spec.replicas"),
+            _column("Ready", ".status.readyReplicas"),
+            _column("Scheduled", ".status.scheduledReplicas"),
+            _column("Updated", ".status.updatedReplicas"),
+            _column("Gated", ".status.scheduleGatedReplicas", priority=1),
+            _column("MinBreached", _BREACHED, "string", priority=1),
+            _AGE,
+        ),
+        ".status.hpaPodSelector",
+    ),
+    Definition(
+        kinds.SCALING_GROUP,
+        PodCliqueScalingGroup,
+        "pcsg",
+        (
+            _column("MinAvail", ".spec.minAvailable"),
+            _column("Replicas", ".spec.replicas"),
+            _column("Available", ".status.availableReplicas"),
+            _column("Scheduled", ".status.scheduledReplicas"),
+            _column("Updated", ".status.updatedReplicas"),
+            _column("PCLQs-Updated", ".status.updateProgress.updatedPodCliquesCount"),
+            _column("PCLQs-Total", ".status.updateProgress.totalPodCliquesCount"),
+            _column("MinBreached", _BREACHED, "string", priority=1),
+            _AGE,
+        ),
+        ".status.selector",
+    ),
+    Definition(
+        kinds.CLUSTER_TOPOLOGY_BINDING,
+        ClusterTopologyBinding,
+        "ct",
+        (_column("Domains", ".spec.levels[*].domain", "string"), _AGE),
+    ),
+    Definition(kinds.POD_GANG_SET, PodGangSet, "pgs", (_column("Replicas", ".spec.replicas"), _AGE)),
+    Definition(kinds.POD_GANG, PodGang, "pg", (_column("Phase", ".status.phase", "string"), _AGE)),
+    Definition(
+        kinds.DYNAMO_GRAPH_DEPLOYMENT,
+        DynamoGraphDeployment,
+        "dgd",
+        (
+            _column("Ready", '.status.conditions[?(@.type=="Ready")].status', "string"),
+            _column("Backend", ".spec.backendFramework", "string"),
+            _AGE,
+        ),
+    ),
+)
+
+
+def crd(definition: Definition) -> Json:
+    """The CustomResourceDefinition manifest of one kind."""
+    kind = definition.kind
+    schema = structural_schema(definition.model)
+    schema["properties"]["metadata"] = {"type": "object"}
+    subresources: Json = {"status": {}}
+    if definition.selector_path:
+        subresources["scale"] = {
+            "specReplicasPath": ".spec.replicas",
+            "statusReplicasPath": ".status.replicas",
+            "labelSelectorPath": definition.selector_path,
+        }
+    return {
+        "apiVersion": kinds.CRD.api_version,
+        "kind": kinds.CRD.kind,
+        "metadata": {"name": f"{kind.plural}.{kind.group}"},
+        "spec": {
+            "group": kind.group,
+            "scope": "Namespaced" if kind.namespaced else "Cluster",
+            "names": {
+                "kind": kind.kind,
+                "listKind": f"{kind.kind}List",
+                "plural": kind.plural,
+                "singular": kind.kind.lower(),
+                "shortNames": [definition.short_name],
+            },
+            "versions": [
+                {
+                    "name": kind.version,
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": schema},
+                    "subresources": subresources,
+                    "additionalPrinterColumns": [dict(column) for column in definition.columns],
+                }
+            ],
+        },
+    }
+
+
+def all_crds() -> list[Json]:
+    """Every CRD of the project, in the order to apply them (which does not matter)."""
+    return [crd(definition) for definition in DEFINITIONS]
+
+
+def crd_files() -> Iterator[tuple[str, str]]:
+    """File name (`<group>_<plural>.yaml`) and content of each committed CRD."""
+    for manifest in all_crds():
+        name = f"{manifest['spec']['group']}_{manifest['spec']['names']['plural']}.yaml"
+        text = yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True, width=120)
+        yield name, f"# Generated from the models by `grove crds --write`; do not edit.\n{text}"
+
+
+def write_crds(directory: Path) -> list[Path]:
+    """Write every CRD file, remove generated files of kinds that are gone; returns the files that changed."""
+    directory.mkdir(parents=True, exist_ok=True)
+    changed = []
+    wanted = dict(crd_files())
+    for name, text in wanted.items():
+        path = directory / name
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+            changed.append(path)
+    for path in sorted(directory.glob("*.yaml")):
+        if path.name not in wanted:
+            path.unlink()
+            changed.append(path)
+    return changed
+
+
+def stale_crds(directory: Path) -> list[str]:
+    """What differs between the files and the models, one sentence for each file; empty when all is well."""
+    wanted = dict(crd_files())
+    present = {path.name: path.read_text() for path in directory.glob("*.yaml")} if directory.is_dir() else {}
+    out = [f"{name}: missing" for name in sorted(wanted.keys() - present.keys())]
+    out += [f"{name}: no model generates it" for name in sorted(present.keys() - wanted.keys())]
+    out += [
+        f"{name}: differs from the models"
+        for name in sorted(wanted.keys() & present.keys())
+        if wanted[name] != present[name]
+    ]
+    return out

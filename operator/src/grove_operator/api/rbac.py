@@ -1,0 +1,90 @@
+"""What the operator and the scheduler may do, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from grove_operator.api.constants import OPERATOR_LEASE, SCHEDULER_LEASE
+from grove_operator.api.kinds import Json
+
+READ = ("get", "list", "watch")
+KEEP = (*READ, "create", "update", "patch", "delete")
+
+
+def rule(group: str, resources: Sequence[str], verbs: Sequence[str], names: Sequence[str] = ()) -> Json:
+    """One RBAC rule; `names` restricts it to single objects."""
+    out: Json = {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}
+    return {**out, "resourceNames": list(names)} if names else out
+
+
+def operator_rules(mutating_webhooks: Sequence[str], validating_webhooks: Sequence[str]) -> list[Json]:
+    """Cluster-wide rules of the operator.
+
+    The Roles it makes for waiting pods and for Dynamo's discovery grant rights that it has to hold itself.
+    """
+    grove = ("podcliquesets", "podcliques", "podcliquescalinggroups")
+    return [
+        rule("grove.io", grove, KEEP),
+        rule("grove.io", [f"{name}/status" for name in grove], ("get", "update", "patch")),
+        rule("grove.io", [f"{name}/finalizers" for name in grove], ("update",)),
+        rule("grove.io", [f"{name}/scale" for name in grove], ("get", "update", "patch")),
+        rule("grove.io", ("clustertopologybindings",), READ),
+        rule("grove.io", ("clustertopologybindings/status",), ("get", "update", "patch")),
+        rule("scheduler.grove.io", ("podgangs",), KEEP),
+        rule("scheduler.grove.io", ("podgangs/status",), ("get", "update", "patch")),
+        rule("scheduler.grove.io", ("podgangs/finalizers",), ("update",)),
+        rule("nvidia.com", ("dynamographdeployments",), (*READ, "update", "patch")),
+        rule("nvidia.com", ("dynamographdeployments/status",), ("get", "update", "patch")),
+        rule("nvidia.com", ("dynamographdeployments/finalizers",), ("update",)),
+        rule("nvidia.com", ("dynamoworkermetadatas",), KEEP),
+        rule("", ("pods", "services", "serviceaccounts", "secrets", "persistentvolumeclaims"), KEEP),
+        rule("", ("pods/status",), (*READ, "patch")),
+        rule("", ("endpoints",), READ),
+        rule("discovery.k8s.io", ("endpointslices",), READ),
+        rule("", ("events",), ("create", "patch")),
+        rule("events.k8s.io", ("events",), ("create", "patch")),
+        rule("", ("configmaps",), ("get",)),
+        rule("", ("namespaces",), READ),
+        rule("rbac.authorization.k8s.io", ("roles", "rolebindings"), KEEP),
+        rule("autoscaling", ("horizontalpodautoscalers",), KEEP),
+        rule("apiextensions.k8s.io", ("customresourcedefinitions",), READ),
+        rule(
+            "admissionregistration.k8s.io",
+            ("mutatingwebhookconfigurations",),
+            ("get", "patch"),
+            mutating_webhooks,
+        ),
+        rule(
+            "admissionregistration.k8s.io",
+            ("validatingwebhookconfigurations",),
+            ("get", "patch"),
+            validating_webhooks,
+        ),
+    ]
+
+
+def scheduler_rules() -> list[Json]:
+    """Cluster-wide rules of the gang scheduler: read what it places, bind, and say why not."""
+    return [
+        rule("", ("nodes", "pods"), READ),
+        rule("", ("pods/binding",), ("create",)),
+        rule("", ("pods/status",), ("patch",)),
+        rule("", ("events",), ("create", "patch")),
+        rule("events.k8s.io", ("events",), ("create", "patch")),
+        rule("scheduler.grove.io", ("podgangs",), READ),
+        rule("scheduler.grove.io", ("podgangs/status",), ("get", "patch")),
+        rule("grove.io", ("clustertopologybindings",), READ),
+        rule("scheduling.k8s.io", ("priorityclasses",), READ),
+    ]
+
+
+def lease_rules(lease: str) -> list[Json]:
+    """Rules in the operator's own namespace for one leader-election Lease (create cannot be limited by name)."""
+    return [
+        rule("coordination.k8s.io", ("leases",), ("create",)),
+        rule("coordination.k8s.io", ("leases",), ("get", "list", "watch", "update", "patch"), (lease,)),
+    ]
+
+
+OPERATOR_LEASE_RULES = lease_rules(OPERATOR_LEASE)
+SCHEDULER_LEASE_RULES = lease_rules(SCHEDULER_LEASE)
