@@ -98,7 +98,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def is_port_free(port: int) -> bool:
-    """Whether a server could listen there now: connections that are closing don't count, listeners on any address do."""
+    """Whether a server could listen there now: closing connections don't count, listeners on any address do."""
     with socket.socket() as claim:
         claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,8 +1,8 @@
 """Starts, watches and stops child processes so that none can outlive the one who started it.
 
-Three nets, each for what slips through the one before: a stop in reverse order with SIGTERM, a grace time, then SIGKILL;
-the kernel's parent-death signal, should the supervisor itself be killed; and a mark in the environment, by which a later
-`grove up` or `grove down` finds and ends whatever an unclean death left over.
+Three nets, each for what slips through the one before: a stop in reverse order with SIGTERM, a grace time and SIGKILL;
+the kernel's parent-death signal, should the supervisor itself be killed; and a mark in the environment, by which a
+later `grove up` or `grove down` finds and ends whatever an unclean death left over.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Children:
         self._root = root
         self._logs = logs
         self._children: list[Child] = []
+        self._known_dead = 0
         logs.mkdir(parents=True, exist_ok=True)
 
     def start(self, component: Component) -> Child:
@@ -78,7 +79,7 @@ class Children:
         return child
 
     def wait_until_well(self, child: Child, is_cancelled: Callable[[], bool] = lambda: False) -> None:
-        """Returns when the probe answers; raises LocalClusterError, with the end of the log, if it dies or never does."""
+        """Returns when the probe answers; raises LocalClusterError, with the log's end, if it dies or never does."""
         deadline = time.monotonic() + READY_TIMEOUT_S
         while why := child.why_not_well():
             if is_cancelled():
@@ -93,6 +94,13 @@ class Children:
 
     def states(self) -> tuple[ComponentState, ...]:
         return tuple(child.state() for child in self._children)
+
+    def any_newly_dead(self) -> bool:
+        """Whether a child died since this was last asked."""
+        dead = sum(child.process.poll() is not None for child in self._children)
+        is_news = dead > self._known_dead
+        self._known_dead = dead
+        return is_news
 
     def stop(self) -> None:
         """Ends all, last started first, and returns when they are really gone and their ports with them."""

@@ -121,8 +121,8 @@ def _download(url: str, partial: Path, step: Step) -> str:
 def _unpack(program: Program, archive: Path, into: Path) -> None:
     members = program.archive.members_for(program.version, *this_platform())
     if not members:
-        with archive.open("rb") as source:
-            _write_program(source, into / program.name)
+        with archive.open("rb") as whole:
+            _write_program(whole, into / program.name)
         return
     try:
         with tarfile.open(archive) as tar:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from grove_operator.localcluster.tools_pins import TOOLCHAIN, GoBuild, Program
@@ -51,13 +52,12 @@ def build(program: Program, into: Path, report: Report, toolchain: Path = TOOLCH
         _copy_scripts(recipe, go, module, environment, into)
 
 
-def _follow(process: subprocess.Popen[str], update: object, total: int) -> list[str]:
+def _follow(process: subprocess.Popen[str], update: Callable[[int, int], None], total: int) -> list[str]:
     lines: list[str] = []
     assert process.stderr is not None  # noqa: S101 (it was asked for)
     for line in process.stderr:
         lines.append(line.rstrip())
-        if callable(update):
-            update(len(lines), total)
+        update(len(lines), total)
     return lines
 
 

@@ -35,7 +35,7 @@ class GoBuild:
 
 @dataclass(frozen=True)
 class Archive:
-    """`url` with {version}, {os} and {arch}; `members` are paths inside a .tar.gz, none means the file is the program."""
+    """`url` with {version}, {os}, {arch}; `members` are paths inside a .tar.gz, none means the file is the program."""
 
     url: str
     members: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Program:
-    """`version_args` make it print a version; () means it can't: then `version_of` names the neighbour that is asked."""
+    """`version_args` make it print a version; () means it can't: then its neighbour `version_of` is asked."""
 
     name: str
     version: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TextIO
 
 from rich.console import Console
@@ -19,13 +19,7 @@ class Step(Protocol):
 class Report(Protocol):
     def say(self, text: str) -> None: ...
 
-    def step(self, title: str, unit: str) -> _StepContext: ...
-
-
-class _StepContext(Protocol):
-    def __enter__(self) -> Step: ...
-
-    def __exit__(self, *error: object) -> bool | None: ...
+    def step(self, title: str, unit: str) -> AbstractContextManager[Step]: ...
 
 
 class PlainReport:

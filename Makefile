@@ -1,0 +1,43 @@
+# Two commands do it all from a clean clone: `make demo` and `make test`. `make help` lists the rest.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+QUICK := tests/unit tests/property tests/golden tests/sim tests/components tests/architecture
+STAMP := .venv/.set-up
+
+.PHONY: help setup tools check test demo clean
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(STAMP) ## the virtual environment with all pinned packages and the grove command
+
+$(STAMP): requirements/dev.txt pyproject.toml operator/pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name it: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e operator -e .
+	touch $@
+
+tools: setup ## the programs of the local cluster: found, downloaded or built
+	$(BIN)/grove tools
+
+check: setup ## lint, types, import rules, generated files and the quick tests; under a minute
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/grove crds --check
+	$(BIN)/pytest -q -n 2 $(wildcard $(QUICK))
+
+test: check tools ## check, then everything that needs real programs
+	$(BIN)/pytest -q $(wildcard tests/conformance tests/e2e)
+
+demo: setup ## a local GPU cluster, the stack on it, and what came of it
+	examples/demo.sh
+
+clean: ## stop the local cluster; remove .grove, .venv and caches of tools (not the built programs)
+	if [ -x $(BIN)/grove ]; then $(BIN)/grove down --delete; fi
+	rm -rf .grove .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

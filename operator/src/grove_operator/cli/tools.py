@@ -1,0 +1,56 @@
+"""`grove tools`: what the local cluster is made of, where it is, and getting it where it isn't."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from grove_operator.localcluster.state import LocalClusterError
+from grove_operator.localcluster.tools import Found, find, obtain
+from grove_operator.localcluster.tools_pins import PROGRAMS
+from grove_operator.localcluster.tools_report import default_report
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.option("--all", "take_all", is_flag=True, help="Also the optional ones (kwok).")
+@click.option("--offline", is_flag=True, help="Don't look for vendors' archives.")
+@click.option("--check", is_flag=True, help="Get nothing; exit 1 if something is missing.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(names: tuple[str, ...], take_all: bool, offline: bool, check: bool, output: str) -> None:
+    """Find, download or build the programs of the local cluster.
+
+    \b
+    In this order: PATH and KUBEBUILDER_ASSETS (within one minor version of the pin), our cache, the vendor's archive
+    (only with a checksum in toolchain/checksums.toml), `go build` of the pinned module.
+    """
+    wanted = names or tuple(name for name, program in PROGRAMS.items() if take_all or not program.is_optional)
+    report = default_report()
+    found: dict[str, Found | None] = {}
+    faults: list[str] = []
+    for name in dict.fromkeys(wanted):
+        try:
+            found[name] = find(name) if check else obtain(name, offline=offline, report=report)
+        except LocalClusterError as error:
+            faults.append(str(error))
+            found[name] = None
+    _print(found, output)
+    if faults:
+        raise click.ClickException("\n".join(faults))
+    if missing := [name for name, hit in found.items() if hit is None]:
+        raise click.ClickException(f"missing: {', '.join(missing)}; `grove tools {' '.join(missing)}` gets them")
+
+
+def _print(found: dict[str, Found | None], output: str) -> None:
+    if output == "json":
+        rows = [
+            {"name": name, "version": hit.version, "source": hit.source, "path": str(hit.path)}
+            if hit
+            else {"name": name, "version": None, "source": None, "path": None}
+            for name, hit in found.items()
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for name, hit in found.items():
+        click.echo(f"{name:24} {hit.version:10} {hit.source:8} {hit.path}" if hit else f"{name:24} missing")
