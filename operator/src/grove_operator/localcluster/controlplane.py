@@ -75,6 +75,7 @@ class Ports:
     apiserver: int
     controller_manager: int
     scheduler: int
+    kwok: int
 
     @property
     def server(self) -> str:
@@ -109,8 +110,8 @@ def is_port_free(port: int) -> bool:
 
 
 def choose_ports(apiserver: int | None = None) -> Ports:
-    etcd, peer, controllers, scheduler, server = free_ports(5)
-    return Ports(etcd, peer, apiserver or server, controllers, scheduler)
+    etcd, etcd_peer, server, controller_manager, scheduler, kwok = free_ports(6)
+    return Ports(etcd, etcd_peer, apiserver or server, controller_manager, scheduler, kwok)
 
 
 def etcd(program: Path, ports: Ports, data: Path) -> Component:

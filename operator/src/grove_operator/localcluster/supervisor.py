@@ -1,8 +1,8 @@
 """The one detached process of a local cluster: `python -m grove_operator.localcluster.supervisor ROOT`.
 
 It reads `ROOT/request.json`, starts the components in order, writes `ROOT/state.json` whenever something changes, and
-on SIGTERM, SIGINT or SIGHUP stops all, waits until they are gone and removes its state. It restarts nothing: a component
-that died is reported and leaves the cluster unhealthy, so that no failure is papered over.
+on SIGTERM, SIGINT or SIGHUP stops all, waits until they are gone and removes its state. It restarts nothing: a
+component that died is reported and leaves the cluster unhealthy, so that no failure is papered over.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from grove_operator.localcluster import controlplane
 from grove_operator.localcluster.controlplane import Component, Ports
 from grove_operator.localcluster.controlplane_client import ready_nodes
+from grove_operator.localcluster.controlplane_kwok import kwok, write_kwok_config
 from grove_operator.localcluster.pki import USERS, Pki, ensure_pki, write_kubeconfig
 from grove_operator.localcluster.state import (
     ClusterPaths,
@@ -38,7 +39,7 @@ NODES_TIMEOUT_S = 300.0
 
 @dataclass(frozen=True)
 class Request:
-    """What to run. `programs`: name to path; `fleet`: its file, "" for no node agent; `nodes`: how many it describes."""
+    """What to run. `programs`: name to path; `fleet`: its file, "" for no node agent; `nodes`: how many it has."""
 
     name: str
     ports: Ports
@@ -120,7 +121,9 @@ class Supervisor:
         if self._request.fleet:
             group.append(controlplane.node_agent(ports, pki, Path(self._request.fleet), self._paths.agent))
         if "kwok" in program:
-            group.append(controlplane.kwok(program["kwok"], pki, self._paths.pki / "kwok.yaml"))
+            config = self._paths.root / "kwok.yaml"
+            write_kwok_config(config)
+            group.append(kwok(program["kwok"], pki, config, ports.kwok))
         yield tuple(group)
 
     def _await_nodes(self, pki: Pki) -> None:

@@ -18,7 +18,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import psutil
@@ -48,7 +48,7 @@ _SOURCE = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class UpOptions:
-    """`port`: of the API server, None for a free one; `fleet`: None for the local fleet, or that of a broken cluster."""
+    """`port`: of the API server, None for a free one; `fleet`: None for the local one, or that of a broken cluster."""
 
     name: str = DEFAULT_NAME
     port: int | None = None
@@ -158,9 +158,7 @@ def _start(
     programs = {name: str(locate(name, offline=options.offline, report=report)) for name in names}
     ports = choose_ports(options.port)
     if earlier and options.port in (None, earlier.ports.apiserver):
-        known = (earlier.ports.etcd, earlier.ports.etcd_peer, earlier.ports.apiserver)
-        known += (earlier.ports.controller_manager, earlier.ports.scheduler)
-        ports = earlier.ports if all(is_port_free(port) for port in known) else ports
+        ports = earlier.ports if all(is_port_free(port) for port in astuple(earlier.ports)) else ports
     Request(options.name, ports, programs, str(fleet) if options.has_agent else "", len(nodes)).save(paths.request)
     paths.logs.mkdir(parents=True, exist_ok=True)
     with report.step(f"starting cluster {options.name}", "components") as step:
