@@ -1,0 +1,67 @@
+"""The frame every generated object shares: identity, Grove's default labels, the controller owner reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from grove_operator.api.constants import APP_NAME, COMPONENT, MANAGED_BY, MANAGED_BY_VALUE, PART_OF
+from grove_operator.api.kinds import Json, Kind
+
+
+def default_labels(pcs: str) -> dict[str, str]:
+    return {MANAGED_BY: MANAGED_BY_VALUE, PART_OF: pcs}
+
+
+def selector_text(labels: Mapping[str, str]) -> str:
+    return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
+def owner_reference(owner: Mapping[str, Any]) -> Json:
+    return {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def child(
+    kind: Kind,
+    owner: Json,
+    name: str,
+    pcs: str,
+    component: str,
+    *,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, Any] | None = None,
+    with_name_label: bool = True,
+    **content: Any,
+) -> Json:
+    """A manifest owned by `owner`; operator labels win over `labels`, which win over nothing."""
+    said = {**(labels or {}), **default_labels(pcs), COMPONENT: component}
+    if with_name_label:
+        said[APP_NAME] = name.replace(":", "-")
+    metadata: Json = {"name": name, "namespace": owner["metadata"]["namespace"], "labels": said}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    metadata["ownerReferences"] = [owner_reference(owner)]
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, **content}
+
+
+def controller_uid(obj: Mapping[str, Any]) -> str:
+    """UID of the object that controls this one, or ''."""
+    for reference in obj["metadata"].get("ownerReferences") or ():
+        if reference.get("controller"):
+            return str(reference["uid"])
+    return ""
+
+
+def is_terminating(obj: Mapping[str, Any]) -> bool:
+    return "deletionTimestamp" in obj["metadata"]
+
+
+def label(obj: Mapping[str, Any], key: str) -> str:
+    return str((obj["metadata"].get("labels") or {}).get(key, ""))

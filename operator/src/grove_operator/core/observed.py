@@ -1,0 +1,72 @@
+"""The frozen inputs of the reconcilers: what the cache knows, gathered before anything is judged.
+
+Every mapping is keyed by object name within the namespace of the reconciled object. Missing means "not there (yet)".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from grove_operator.api.kinds import Json
+from grove_operator.core.template import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A write that failed at the last attempt; shown in `status.lastErrors`. `code` is Grove's ERR_... word."""
+
+    code: str
+    description: str
+
+
+@dataclass(frozen=True)
+class ReplicaView:
+    """One PodCliqueSet replica: its PodCliques (members included), groups, gangs, and pods by PodClique."""
+
+    template: Template
+    index: int
+    cliques: Mapping[str, Json] = field(default_factory=dict)
+    groups: Mapping[str, Json] = field(default_factory=dict)
+    gangs: Mapping[str, Json] = field(default_factory=dict)
+    pods: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
+    topology: Json | None = None
+
+
+@dataclass(frozen=True)
+class SetView:
+    """A PodCliqueSet with every PodClique and scaling group of all its replicas."""
+
+    template: Template
+    cliques: Mapping[str, Json] = field(default_factory=dict)
+    groups: Mapping[str, Json] = field(default_factory=dict)
+    topology: Json | None = None
+    troubles: tuple[Trouble, ...] = ()
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """A PodCliqueScalingGroup `obj` with its member PodCliques."""
+
+    template: Template
+    obj: Json
+    cliques: Mapping[str, Json] = field(default_factory=dict)
+    troubles: tuple[Trouble, ...] = ()
+
+
+@dataclass(frozen=True)
+class CliqueView:
+    """A PodClique `obj` with its pods (terminating ones too) and the gang it belongs to.
+
+    `previous_uids`: UID of the newest pod that was ever seen at an index, for indices without an active pod.
+    `scheduled`: scheduled pods of every PodClique that the base gang names, absent when that PodClique is.
+    """
+
+    template: Template
+    obj: Json
+    pods: tuple[Json, ...] = ()
+    gang: Json | None = None
+    base_gang: Json | None = None
+    scheduled: Mapping[str, int] = field(default_factory=dict)
+    previous_uids: Mapping[int, str] = field(default_factory=dict)
+    troubles: tuple[Trouble, ...] = ()

@@ -1,0 +1,41 @@
+"""What a reconciler answers: the whole wish, never half of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from grove_operator.api.kinds import Json, ObjectKey
+
+
+@dataclass(frozen=True, slots=True)
+class EventSpec:
+    """A core/v1 Event to be written about `about`; `is_warning` picks the type."""
+
+    about: Json
+    reason: str
+    message: str
+    is_warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Set `spec.replicas` of an object that somebody else owns, as its scale subresource would."""
+
+    target: ObjectKey
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`children` is complete: what is observed and absent here gets deleted.
+
+    A child says only what its owner wants to hold: other fields of the live object are left alone. A null value in a
+    child means: must be absent. A child's `status` is for objects whose status the owner shares. `status` is the
+    reconciled object's own, whole; None leaves it alone.
+    """
+
+    children: tuple[Json, ...] = ()
+    status: Json | None = None
+    wake_after_s: float | None = None
+    events: tuple[EventSpec, ...] = ()
+    scales: tuple[Scale, ...] = ()

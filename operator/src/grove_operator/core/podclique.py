@@ -1,0 +1,168 @@
+"""A PodClique: its pods, their gates, its status (grove-behaviour 1.2, 3.6, 4.5 and 5.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from grove_operator.api import conditions
+from grove_operator.api.constants import (
+    CONDITION_MIN_AVAILABLE_BREACHED,
+    CONDITION_POD_CLIQUE_SCHEDULED,
+    CONDITION_PODGANG_INITIALIZED,
+    LABEL_BASE_POD_GANG,
+    LABEL_POD_CLIQUE,
+    LABEL_POD_TEMPLATE_HASH,
+    LABEL_SCALING_GROUP,
+    SCHEDULING_GATE,
+)
+from grove_operator.api.kinds import POD, Json
+from grove_operator.core import podstate
+from grove_operator.core.objects import default_labels, is_terminating, label, selector_text
+from grove_operator.core.observed import CliqueView
+from grove_operator.core.outcome import Outcome
+from grove_operator.core.podcliqueset import last_errors
+from grove_operator.core.pods import pod
+from grove_operator.core.settings import Settings
+
+
+def reconcile(view: CliqueView, now: datetime, settings: Settings) -> Outcome:
+    """Exactly `spec.replicas` pods, ungated when their gang allows it; terminating pods don't count."""
+    live = [p for p in view.pods if not is_terminating(p)]
+    replicas = view.obj["spec"]["replicas"]
+    excess = max(0, len(live) - replicas)
+    doomed = {p["metadata"]["uid"] for p in scale_in_order(live, label(view.obj, LABEL_POD_TEMPLATE_HASH))[:excess]}
+    kept = [p for p in live if p["metadata"]["uid"] not in doomed]
+    children = [_held(view, p) for p in kept]
+    children += [_new_pod(view, index, settings) for index in free_indices(kept, replicas - len(kept))]
+    return Outcome(tuple(children), _status(view, now))
+
+
+def free_indices(pods: list[Json], count: int) -> Iterator[int]:
+    """The `count` lowest indices that no active pod holds."""
+    taken = {podstate.pod_index(p) for p in pods if podstate.is_active(p)}
+    index = 0
+    while count > 0:
+        if index not in taken:
+            yield index
+            count -= 1
+        index += 1
+
+
+def scale_in_order(pods: list[Json], template_hash: str) -> list[Json]:
+    """First to go first: unbound, then not running, not Ready, of an old template, and newer before older."""
+    phases = {"Pending": 0, "Unknown": 1, "Running": 2}
+    newest_first = sorted(
+        pods,
+        key=lambda p: (p["metadata"].get("creationTimestamp", "9"), podstate.pod_index(p) or 0),
+        reverse=True,
+    )
+    return sorted(
+        newest_first,
+        key=lambda p: (
+            bool(p["spec"].get("nodeName")),
+            phases.get(p.get("status", {}).get("phase", "Pending"), 2),
+            podstate.is_ready(p),
+            label(p, LABEL_POD_TEMPLATE_HASH) == template_hash,
+        ),
+    )
+
+
+def may_be_ungated(view: CliqueView, pod_name: str) -> bool:
+    """The gang exists whole and names this pod; a scaled gang also waits until its base gang's minima are scheduled."""
+    if view.gang is None or not conditions.is_true(view.gang, CONDITION_PODGANG_INITIALIZED):
+        return False
+    if pod_name not in _referenced(view.gang, view.obj["metadata"]["name"]):
+        return False
+    if not label(view.obj, LABEL_BASE_POD_GANG):
+        return True
+    if view.base_gang is None:
+        return False
+    return all(view.scheduled.get(g["name"], -1) >= g["minReplicas"] for g in view.base_gang["spec"]["podgroups"])
+
+
+def _referenced(gang: Json, clique: str) -> set[str]:
+    groups = gang["spec"]["podgroups"]
+    return {ref["name"] for group in groups if group["name"] == clique for ref in group.get("podReferences") or ()}
+
+
+def _held(view: CliqueView, live: Json) -> Json:
+    """Of a live pod we hold its existence and, at the right moment, the absence of our gate."""
+    meta = {"name": live["metadata"]["name"], "namespace": live["metadata"]["namespace"]}
+    held: Json = {"apiVersion": POD.api_version, "kind": POD.kind, "metadata": meta, "spec": {}}
+    if podstate.has_grove_gate(live) and may_be_ungated(view, meta["name"]):
+        others = [gate for gate in live["spec"]["schedulingGates"] if gate["name"] != SCHEDULING_GATE]
+        held["spec"]["schedulingGates"] = others or None
+    return held
+
+
+def _new_pod(view: CliqueView, index: int, settings: Settings) -> Json:
+    parents = view.obj["spec"].get("startsAfter") or ()
+    waits_for = [(parent, _min_available(view, parent)) for parent in parents]
+    previous = _newest_at(view.pods, index) or view.previous_uids.get(index, "")
+    return pod(view.obj, view.template.name, index, previous, waits_for, settings)
+
+
+def _newest_at(pods: tuple[Json, ...], index: int) -> str:
+    there = [p["metadata"] for p in pods if podstate.pod_index(p) == index]
+    newest = max(there, key=lambda m: (m.get("creationTimestamp", ""), m["uid"]), default=None)
+    return newest["uid"] if newest else ""
+
+
+def _min_available(view: CliqueView, parent: str) -> int:
+    """The parent template's minAvailable; parents are named by the rules of `names`, so each name has one clique."""
+    ends = [c for c in view.template.cliques if parent.endswith(f"-{c.name}")]
+    return max(ends, key=lambda c: len(c.name)).min_available if ends else 1
+
+
+def _status(view: CliqueView, now: datetime) -> Json:
+    obj, old = view.obj, view.obj.get("status") or {}
+    live = [p for p in view.pods if not is_terminating(p)]
+    template_hash = label(obj, LABEL_POD_TEMPLATE_HASH)
+    scheduled = sum(podstate.is_scheduled(p) for p in live)
+    updated = sum(label(p, LABEL_POD_TEMPLATE_HASH) == template_hash for p in live)
+    is_member = bool(label(obj, LABEL_SCALING_GROUP))
+    selector = default_labels(view.template.name) | {LABEL_POD_CLIQUE: obj["metadata"]["name"]}
+    status = {
+        **old,
+        "observedGeneration": obj["metadata"].get("generation", 1),
+        "replicas": len(live),
+        "readyReplicas": sum(podstate.is_ready(p) for p in live),
+        "updatedReplicas": updated,
+        "scheduleGatedReplicas": sum(podstate.has_grove_gate(p) for p in live),
+        "scheduledReplicas": scheduled,
+        "hpaPodSelector": "" if is_member else selector_text(selector),
+        "lastErrors": last_errors(old.get("lastErrors"), view.troubles, now),
+    }
+    if updated == len(live) and template_hash in view.template.pod_template_hashes.values():
+        status["currentPodTemplateHash"] = template_hash
+        status["currentPodCliqueSetGenerationHash"] = view.template.generation_hash
+    status["conditions"] = conditions.merged(old.get("conditions"), _conditions(view, live, scheduled), now)
+    return {key: value for key, value in status.items() if value not in ([], "")}
+
+
+def _conditions(view: CliqueView, live: list[Json], scheduled: int) -> list[Json]:
+    least = view.obj["spec"].get("minAvailable", 1)
+    generation = view.obj["metadata"].get("generation", 1)
+    enough = scheduled >= least
+    text = f"{scheduled} pods are scheduled, minAvailable is {least}"
+    said = conditions.condition(
+        CONDITION_POD_CLIQUE_SCHEDULED,
+        enough,
+        "SufficientScheduledPods" if enough else "InsufficientScheduledPods",
+        text,
+        observed_generation=generation,
+    )
+    broken = sum(podstate.health(p) in ("erroneous", "started-not-ready") for p in live if podstate.is_scheduled(p))
+    if not enough:
+        breached, reason = True, "ScheduledReplicasBelowMinAvailable"
+    elif scheduled - broken < least:
+        breached, reason = True, "InsufficientReadyPods"
+        text = f"{scheduled - broken} of {scheduled} scheduled pods are ready or starting, minAvailable is {least}"
+    else:
+        breached, reason = False, "SufficientReadyPods"
+        text = f"{scheduled - broken} of {scheduled} scheduled pods are ready or starting, minAvailable is {least}"
+    breach = conditions.condition(
+        CONDITION_MIN_AVAILABLE_BREACHED, breached, reason, text, observed_generation=generation
+    )
+    return [said, breach]

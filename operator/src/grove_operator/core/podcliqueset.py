@@ -1,0 +1,144 @@
+"""The PodCliqueSet itself: what all its replicas share, and its status (grove-behaviour 1.1.6, 3.7 and 7.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from grove_operator.api import conditions, names
+from grove_operator.api.constants import (
+    COMPONENT_POD_ROLE,
+    COMPONENT_POD_ROLE_BINDING,
+    COMPONENT_POD_SERVICE_ACCOUNT,
+    COMPONENT_SA_TOKEN_SECRET,
+    CONDITION_TOPOLOGY_LEVELS_UNAVAILABLE,
+    LABEL_POD_TEMPLATE_HASH,
+)
+from grove_operator.api.kinds import ROLE, ROLE_BINDING, SECRET, SERVICE_ACCOUNT, Json
+from grove_operator.core.objects import child, default_labels, is_terminating, label, selector_text
+from grove_operator.core.observed import SetView, Trouble
+from grove_operator.core.outcome import Outcome
+from grove_operator.core.settings import Settings
+from grove_operator.core.startup import uses_ordering
+from grove_operator.core.template import Template
+from grove_operator.core.topology import levels_condition
+
+
+def reconcile(view: SetView, now: datetime, settings: Settings) -> Outcome:
+    """Shared children, and the status counted over all replicas."""
+    return Outcome(tuple(shared_children(view.template)), _status(view, now, settings))
+
+
+def shared_children(template: Template) -> list[Json]:
+    """The pods' ServiceAccount with its read rights; its token only where a start order needs it."""
+    name, role = template.name, names.role(template.name)
+    account = names.service_account(name)
+    children = [
+        child(
+            SERVICE_ACCOUNT,
+            template.obj,
+            account,
+            name,
+            COMPONENT_POD_SERVICE_ACCOUNT,
+            automountServiceAccountToken=True,
+        ),
+        child(
+            ROLE,
+            template.obj,
+            role,
+            name,
+            COMPONENT_POD_ROLE,
+            rules=[{"apiGroups": [""], "resources": ["pods", "pods/status"], "verbs": ["get", "list", "watch"]}],
+        ),
+        child(
+            ROLE_BINDING,
+            template.obj,
+            role,
+            name,
+            COMPONENT_POD_ROLE_BINDING,
+            roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role},
+            subjects=[{"kind": "ServiceAccount", "name": account, "namespace": template.namespace}],
+        ),
+    ]
+    if uses_ordering(template):
+        secret = child(
+            SECRET,
+            template.obj,
+            names.token_secret(name),
+            name,
+            COMPONENT_SA_TOKEN_SECRET,
+            annotations={"kubernetes.io/service-account.name": account},
+            type="kubernetes.io/service-account-token",
+        )
+        children.append(secret)
+    return children
+
+
+def last_errors(old: Iterable[Json] | None, troubles: Iterable[Trouble], now: datetime) -> list[Json]:
+    """Today's troubles; one that was there before keeps its time, so that nothing is written for it."""
+    times = {(e["code"], e["description"]): e["observedAt"] for e in old or ()}
+    moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return [
+        {"code": t.code, "description": t.description, "observedAt": times.get((t.code, t.description), moment)}
+        for t in sorted(set(troubles), key=lambda t: (t.code, t.description))
+    ]
+
+
+def clique_is_current(clique: Json, template_hash: str, generation_hash: str) -> bool:
+    """All of the PodClique's wanted pods run the current template, and enough of them are Ready (7.3)."""
+    status, least = clique.get("status") or {}, clique["spec"].get("minAvailable", 1)
+    return (
+        label(clique, LABEL_POD_TEMPLATE_HASH) == template_hash
+        and status.get("currentPodTemplateHash") == template_hash
+        and status.get("currentPodCliqueSetGenerationHash") == generation_hash
+        and status.get("updatedReplicas", 0) >= least
+        and status.get("readyReplicas", 0) >= least
+    )
+
+
+def _status(view: SetView, now: datetime, settings: Settings) -> Json:
+    template = view.template
+    old = template.obj.get("status") or {}
+    available = [i for i in range(template.replicas) if _is_available(view, i)]
+    status = {
+        **old,
+        "observedGeneration": template.obj["metadata"].get("generation", 1),
+        "replicas": template.replicas,
+        "updatedReplicas": sum(_is_updated(view, i) for i in available),
+        "availableReplicas": len(available),
+        "hpaPodSelector": selector_text(default_labels(template.name)),
+        "currentGenerationHash": template.generation_hash,
+    }
+    said = levels_condition(template, view.topology, enabled=settings.topology_enabled)
+    kept = [c for c in old.get("conditions") or () if c["type"] != CONDITION_TOPOLOGY_LEVELS_UNAVAILABLE or said]
+    status["conditions"] = conditions.merged(kept, [said] if said else [], now)
+    status["lastErrors"] = last_errors(old.get("lastErrors"), view.troubles, now)
+    if view.troubles:
+        status["observedGeneration"] = old.get("observedGeneration", 0)
+    return {key: value for key, value in status.items() if value != []}
+
+
+def _is_available(view: SetView, i: int) -> bool:
+    template = view.template
+    cliques = (view.cliques.get(names.pod_clique(template.name, i, c.name)) for c in template.standalone)
+    groups = (view.groups.get(names.scaling_group(template.name, i, g.name)) for g in template.groups)
+    return all(_reaches(obj, "readyReplicas") for obj in cliques) and all(
+        _reaches(obj, "availableReplicas") for obj in groups
+    )
+
+
+def _reaches(obj: Mapping[str, Json] | None, counter: str) -> bool:
+    if obj is None or is_terminating(obj):
+        return False
+    return bool((obj.get("status") or {}).get(counter, 0) >= obj["spec"].get("minAvailable", 1))
+
+
+def _is_updated(view: SetView, i: int) -> bool:
+    template = view.template
+    generation = template.generation_hash
+    for clique in template.standalone:
+        live = view.cliques.get(names.pod_clique(template.name, i, clique.name))
+        if live is None or not clique_is_current(live, template.pod_template_hashes[clique.name], generation):
+            return False
+    groups = (view.groups.get(names.scaling_group(template.name, i, g.name)) for g in template.groups)
+    return all(g and (g.get("status") or {}).get("currentPodCliqueSetGenerationHash") == generation for g in groups)

@@ -1,0 +1,160 @@
+"""PodGangs of one PodCliqueSet replica (grove-behaviour 4).
+
+    base gang   standalone cliques, then each group's replicas 0 .. minAvailable-1
+    scaled      one gang for each further group replica
+
+A gang is written once, when all its pods exist: complete with its references, then Initialized. Until then it does
+not exist, so that no scheduler sees half a gang. Later its references follow the pods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from grove_operator.api import conditions, names
+from grove_operator.api.constants import (
+    ANNOTATION_TOPOLOGY_NAME,
+    COMPONENT_POD_GANG,
+    CONDITION_PODGANG_INITIALIZED,
+    LABEL_PCS_REPLICA_INDEX,
+    LABEL_POD_GANG,
+    LABEL_SCHEDULER_NAME,
+)
+from grove_operator.api.kinds import POD_GANG, Json
+from grove_operator.core.objects import child, is_terminating, label
+from grove_operator.core.observed import ReplicaView
+from grove_operator.core.settings import Settings
+from grove_operator.core.template import Clique, Group, Template
+from grove_operator.core.topology import level_keys, topology_name, translated
+
+
+@dataclass(frozen=True)
+class Gang:
+    """A PodGang to be: its PodCliques in order, and the constraint on the whole."""
+
+    name: str
+    cliques: tuple[tuple[str, Clique], ...]
+    topology: Json | None
+    group_configs: tuple[Json, ...] = ()
+
+
+def expected_gangs(view: ReplicaView) -> Iterator[Gang]:
+    """The base gang, then the scaled ones; group sizes are the live ones."""
+    template, i = view.template, view.index
+    keys = level_keys(view.topology)
+    base = [(names.pod_clique(template.name, i, clique.name), clique) for clique in template.standalone]
+    configs: list[Json] = []
+    for group in template.groups:
+        for j in range(group.min_available):
+            members = _members(template, i, group, j)
+            base += members
+            if group.topology:
+                configs.append(_group_config(template, i, group, j, members, translated(group.topology, keys)))
+    name = names.base_pod_gang(template.name, i)
+    yield Gang(name, tuple(base), translated(template.topology, keys), tuple(configs))
+    for group in template.groups:
+        constraint = translated(group.topology or template.topology, keys)
+        for j in range(group.min_available, live_replicas(view, group)):
+            scaled = names.scaled_pod_gang(template.name, i, group.name, j, group.min_available)
+            yield Gang(scaled, tuple(_members(template, i, group, j)), constraint)
+
+
+def live_replicas(view: ReplicaView, group: Group) -> int:
+    live = view.groups.get(names.scaling_group(view.template.name, view.index, group.name))
+    return int(live["spec"]["replicas"]) if live else group.replicas
+
+
+def pod_gangs(view: ReplicaView, now: datetime, settings: Settings) -> Iterator[Json]:
+    """Manifests of the gangs that exist or can be complete now."""
+    for gang in expected_gangs(view):
+        live, is_complete = view.gangs.get(gang.name), _is_complete(view, gang)
+        if live is None and not is_complete:
+            continue
+        yield _manifest(view, gang, live, now, settings, is_complete)
+
+
+def _manifest(view: ReplicaView, gang: Gang, live: Json | None, now: datetime, s: Settings, is_complete: bool) -> Json:
+    template, keys = view.template, level_keys(view.topology)
+    pod_groups = [
+        _pod_group(view, gang.name, name, clique, translated(clique.topology, keys)) for name, clique in gang.cliques
+    ]
+    spec: Json = {"podgroups": pod_groups}
+    if gang.topology:
+        spec["topologyConstraint"] = gang.topology
+    if gang.group_configs:
+        spec["topologyConstraintGroupConfigs"] = list(gang.group_configs)
+    if template.priority_class:
+        spec["priorityClassName"] = template.priority_class
+    constrained = [gang.topology, *(c.get("topologyConstraint") for c in (*gang.group_configs, *pod_groups))]
+    topology = topology_name(template) if any(constrained) else ""
+    scheduler = next((c.scheduler_name for c in template.cliques if c.scheduler_name), s.scheduler_name)
+    labels = {**template.mirrored_labels, LABEL_SCHEDULER_NAME: scheduler, LABEL_PCS_REPLICA_INDEX: str(view.index)}
+    return child(
+        POD_GANG,
+        template.obj,
+        gang.name,
+        template.name,
+        COMPONENT_POD_GANG,
+        labels=labels,
+        annotations={**template.mirrored_annotations, ANNOTATION_TOPOLOGY_NAME: topology or None},
+        with_name_label=False,
+        spec=spec,
+        status=_status(live, is_complete, now),
+    )
+
+
+def _status(live: Json | None, is_complete: bool, now: datetime) -> Json:
+    """Only what is ours: Initialized, which never goes back, and the first phase. The rest is the scheduler's."""
+    status = (live or {}).get("status") or {}
+    done = is_complete or conditions.is_true(live, CONDITION_PODGANG_INITIALIZED)
+    reason = "PodGangPodsCreated" if done else "PodGangPodsCreationPending"
+    message = "all pods of the gang exist" if done else "some pods of the gang do not exist yet"
+    said = conditions.condition(CONDITION_PODGANG_INITIALIZED, done, reason, message)
+    return {
+        "phase": status.get("phase") or "Pending",
+        "conditions": conditions.merged(status.get("conditions"), [said], now),
+    }
+
+
+def _pod_group(view: ReplicaView, gang: str, name: str, clique: Clique, constraint: Json | None) -> Json:
+    references = [
+        {"namespace": pod["metadata"]["namespace"], "name": pod["metadata"]["name"]}
+        for pod in sorted(view.pods.get(name, ()), key=lambda pod: pod["metadata"]["name"])
+        if not is_terminating(pod) and label(pod, LABEL_POD_GANG) == gang
+    ]
+    said: Json = {"name": name, "podReferences": references, "minReplicas": clique.min_available}
+    if constraint:
+        said["topologyConstraint"] = constraint
+    return said
+
+
+def _is_complete(view: ReplicaView, gang: Gang) -> bool:
+    for name, _ in gang.cliques:
+        live = view.cliques.get(name)
+        if live is None or is_terminating(live):
+            return False
+        pods = [pod for pod in view.pods.get(name, ()) if not is_terminating(pod)]
+        if len(pods) < live["spec"]["replicas"] or any(label(pod, LABEL_POD_GANG) != gang.name for pod in pods):
+            return False
+    return True
+
+
+def _members(template: Template, i: int, group: Group, j: int) -> list[tuple[str, Clique]]:
+    return [
+        (names.member_pod_clique(template.name, i, group.name, j, clique.name), clique)
+        for clique in template.members(group)
+    ]
+
+
+def _group_config(
+    template: Template, i: int, group: Group, j: int, members: list[tuple[str, Clique]], constraint: Json | None
+) -> Json:
+    said: Json = {
+        "name": names.group_replica(names.scaling_group(template.name, i, group.name), j),
+        "podGroupNames": [name for name, _ in members],
+    }
+    if constraint:
+        said["topologyConstraint"] = constraint
+    return said

@@ -1,0 +1,84 @@
+"""A Pod from its PodClique (grove-behaviour 3.5 and 3.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from grove_operator.api import names
+from grove_operator.api.constants import (
+    ANNOTATION_TOPOLOGY_NAME,
+    ENV_HEADLESS_SERVICE,
+    ENV_PCLQ_NAME,
+    ENV_PCLQ_POD_INDEX,
+    ENV_PCS_INDEX,
+    ENV_PCS_NAME,
+    LABEL_PCS_REPLICA_INDEX,
+    LABEL_POD_CLIQUE,
+    LABEL_POD_GANG,
+    LABEL_POD_INDEX,
+    SCHEDULING_GATE,
+)
+from grove_operator.api.kinds import POD, Json
+from grove_operator.core.objects import label, owner_reference
+from grove_operator.core.settings import Settings
+from grove_operator.core.startup import add_init_container
+
+
+def label_variable(name: str, key: str) -> Json:
+    """An environment variable that reads a label of its pod."""
+    return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.labels['{key}']"}}}
+
+
+def prepend_env(pod_spec: Json, variables: Sequence[Json]) -> Json:
+    """A copy of the pod spec whose containers all start with `variables`; the user's of the same name are dropped."""
+    taken = {variable["name"] for variable in variables}
+
+    def with_env(container: Json) -> Json:
+        own = [v for v in container.get("env") or () if v["name"] not in taken]
+        return {**container, "env": [*variables, *own]}
+
+    result: dict[str, Any] = dict(pod_spec)
+    for field in ("initContainers", "containers"):
+        if field in pod_spec:
+            result[field] = [with_env(container) for container in pod_spec[field] or ()]
+    return result
+
+
+def pod(
+    clique: Json, pcs: str, index: int, previous_uid: str, waits_for: Sequence[tuple[str, int]], s: Settings
+) -> Json:
+    """The pod at `index`; `previous_uid` is that of the newest pod there before it ('' for the first)."""
+    meta = clique["metadata"]
+    name, namespace, replica = meta["name"], meta["namespace"], label(clique, LABEL_PCS_REPLICA_INDEX)
+    labels = {
+        **(meta.get("labels") or {}),
+        LABEL_POD_CLIQUE: name,
+        LABEL_PCS_REPLICA_INDEX: replica,
+        LABEL_POD_GANG: label(clique, LABEL_POD_GANG),
+        LABEL_POD_INDEX: str(index),
+    }
+    annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k != ANNOTATION_TOPOLOGY_NAME}
+    variables: list[Json] = [
+        {"name": ENV_PCS_NAME, "value": pcs},
+        {"name": ENV_PCS_INDEX, "value": replica},
+        {"name": ENV_PCLQ_NAME, "value": name},
+        {"name": ENV_HEADLESS_SERVICE, "value": names.headless_address(pcs, int(replica), namespace)},
+        label_variable(ENV_PCLQ_POD_INDEX, LABEL_POD_INDEX),
+    ]
+    spec = prepend_env(clique["spec"]["podSpec"], variables)
+    spec["schedulingGates"] = [{"name": SCHEDULING_GATE}]
+    spec["schedulerName"] = spec.get("schedulerName") or s.scheduler_name
+    spec["hostname"] = names.pod_hostname(name, index)
+    spec["subdomain"] = names.headless_service(pcs, int(replica))
+    if waits_for:
+        add_init_container(spec, pcs, waits_for, s.init_image)
+    metadata: Json = {
+        "name": names.pod(name, meta["uid"], index, previous_uid),
+        "namespace": namespace,
+        "labels": labels,
+        "ownerReferences": [owner_reference(clique)],
+    }
+    if annotations:
+        metadata["annotations"] = annotations
+    return {"apiVersion": POD.api_version, "kind": POD.kind, "metadata": metadata, "spec": spec}

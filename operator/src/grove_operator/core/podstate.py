@@ -1,0 +1,51 @@
+"""Judgements about live pods (grove-behaviour 1.2 and 3.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from grove_operator.api import conditions
+from grove_operator.api.constants import LABEL_POD_INDEX, SCHEDULING_GATE
+from grove_operator.api.kinds import Json
+from grove_operator.core.objects import is_terminating, label
+
+
+def is_ready(pod: Json) -> bool:
+    return conditions.is_true(pod, "Ready")
+
+
+def is_scheduled(pod: Json) -> bool:
+    return conditions.is_true(pod, "PodScheduled") or bool(pod["spec"].get("nodeName"))
+
+
+def is_active(pod: Json) -> bool:
+    """Holds its index: neither terminating nor finished."""
+    return not is_terminating(pod) and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+
+
+def has_grove_gate(pod: Json) -> bool:
+    return any(gate["name"] == SCHEDULING_GATE for gate in pod["spec"].get("schedulingGates") or ())
+
+
+def pod_index(pod: Json) -> int | None:
+    """From its label; None when it carries no index."""
+    text = label(pod, LABEL_POD_INDEX)
+    return int(text) if text.isdigit() else None
+
+
+def health(pod: Json) -> Literal["ready", "erroneous", "started-not-ready", "other"]:
+    """Exclusive classes, the first match wins: pods that still pull images or run init containers are "other"."""
+    if is_ready(pod):
+        return "ready"
+    statuses = list(_container_statuses(pod, "initContainerStatuses", "containerStatuses"))
+    if any(s.get("lastState", {}).get("terminated", {}).get("exitCode", 0) != 0 for s in statuses):
+        return "erroneous"
+    if any(s.get("started") and not s.get("ready") for s in _container_statuses(pod, "containerStatuses")):
+        return "started-not-ready"
+    return "other"
+
+
+def _container_statuses(pod: Json, *fields: str) -> Iterator[dict[str, Any]]:
+    for field in fields:
+        yield from pod.get("status", {}).get(field) or ()
