@@ -176,6 +176,7 @@ def _deployment(options: InstallOptions, name: str, container: str, replicas: in
     field_env = {
         "POD_NAME": "metadata.name",
         "POD_NAMESPACE": "metadata.namespace",
+        "POD_IP": "status.podIP",
         "GROVE_OPERATOR_SERVICE_ACCOUNT_NAME": "spec.serviceAccountName",
     }
     env: list[Json] = [{"name": k, "valueFrom": {"fieldRef": {"fieldPath": v}}} for k, v in field_env.items()]

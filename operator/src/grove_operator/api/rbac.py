@@ -51,13 +51,13 @@ def operator_rules(mutating_webhooks: Sequence[str], validating_webhooks: Sequen
         rule(
             "admissionregistration.k8s.io",
             ("mutatingwebhookconfigurations",),
-            ("get", "patch"),
+            (*READ, "patch"),  # lists and watches are limited to the names by field selector
             mutating_webhooks,
         ),
         rule(
             "admissionregistration.k8s.io",
             ("validatingwebhookconfigurations",),
-            ("get", "patch"),
+            (*READ, "patch"),  # lists and watches are limited to the names by field selector
             validating_webhooks,
         ),
     ]
