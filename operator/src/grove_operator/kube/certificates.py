@@ -67,7 +67,8 @@ class CertificateFiles:
 
 
 class CertificateKeeper:
-    """`run` until cancelled; `ready` is set once the files are there and every present configuration has our CA."""
+    """`run` until cancelled. `written` is set once the files are there, `ready` once every present configuration has
+    our CA as well."""
 
     def __init__(
         self,
@@ -86,6 +87,7 @@ class CertificateKeeper:
         self._webhooks = webhooks
         self._pair: CertificatePair | None = None
         self._changed = asyncio.Event()
+        self.written = asyncio.Event()
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -112,6 +114,7 @@ class CertificateKeeper:
         self._pair = await self._settled_pair()
         if self._files.write(self._pair):
             log.info("webhook certificate written to %s", self._files.folder)
+        self.written.set()
         for kind, name in self._webhooks:
             await self._inject(kind, name, base64.b64encode(self._pair.ca).decode())
 

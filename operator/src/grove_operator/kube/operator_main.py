@@ -1,0 +1,145 @@
+"""The operator's process.
+
+    main thread     certificates, Lease, the engine's loop          own threads: kopf (roots, admission), probes
+
+Order: configuration, certificates, probes, kopf, Lease, engine. Every replica answers admission; the leader reconciles.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import kopf
+
+from grove_operator.api.kinds import CLUSTER_TOPOLOGY_BINDING, Json
+from grove_operator.engine.operator import Operator
+from grove_operator.kube import process
+from grove_operator.kube.certificates import CertificateFiles, CertificateKeeper
+from grove_operator.kube.client import HttpKubeApi
+from grove_operator.kube.health import Handler, Health, ProbeThread, listen_address
+from grove_operator.kube.kopf_thread import AdmissionListener, KopfThread
+from grove_operator.kube.metrics import Metrics, probe_sites
+from grove_operator.kube.process import Process, StartError
+from grove_operator.kube.roots import RootAudit, RootInbox, live_uids, watch_roots
+from grove_operator.kube.webhooks import Topologies, serve_admission
+
+PROGRAM = "grove-operator"
+
+
+def main() -> None:
+    """Console script `grove-operator`; see `process` for arguments and exit codes."""
+    process.end(process.run(PROGRAM, operate))
+
+
+async def operate(this: Process) -> None:
+    """Runs until told to stop; raises what ended it otherwise."""
+    with ExitStack() as stack:
+        files = await _certificates(this, stack)
+        inbox = RootInbox()
+        registry = kopf.OperatorRegistry()
+        watch_roots(registry, inbox)
+        serve_admission(registry, _live_topologies(this), this.config)
+        webhooks = this.config.server.webhooks
+        listener = AdmissionListener(listen_address_of_webhooks(webhooks.bind_address), webhooks.port, files.files)
+        kopf_thread = KopfThread(
+            registry, this.connection, listener, lambda error: this.supervisor.fail("the kopf thread", error)
+        )
+        health = _health(this, files, kopf_thread, inbox)
+        operator = Operator(this.api, this.clock, watch_roots=False)
+        settings = this.config.leader_election
+        election = this.election(settings.resource_name) if settings.enabled else None
+        metrics = Metrics(
+            this.request_log,
+            "operator",
+            is_leader=lambda: election is None or election.is_leader,
+            engine=lambda: operator.metrics,
+        )
+        probes = ProbeThread(_sites(this, health, metrics))
+        probes.start()
+        stack.callback(probes.stop)
+        await this.supervisor.during(files.written.wait())
+        kopf_thread.start()
+        stack.callback(kopf_thread.stop)
+
+        async def reconcile() -> None:
+            inbox.attach(asyncio.get_running_loop(), operator.deliver)
+            this.supervisor.start("the engine", operator.run())
+            audit = RootAudit(inbox, this.clock, lambda kind: live_uids(this.api, kind))
+            this.supervisor.start("the audit of roots", audit.run())
+            await this.supervisor.until_stopped()
+
+        await process.lead(this, election, reconcile)
+
+
+def listen_address_of_webhooks(configured: str) -> str:
+    """All interfaces unless configured: Services of type ExternalName reach a pod by its host's loopback address."""
+    return configured or "0.0.0.0"  # noqa: S104 - as every pod does
+
+
+class Certificates:
+    """The files to serve with, and two events: when they are there, and when the API server trusts them."""
+
+    def __init__(self, files: CertificateFiles, written: asyncio.Event, trusted: asyncio.Event) -> None:
+        self.files, self.written, self.trusted = files, written, trusted
+
+
+async def _certificates(this: Process, stack: ExitStack) -> Certificates:
+    webhooks = this.config.server.webhooks
+    if webhooks.cert_provision_mode == "manual":
+        files = CertificateFiles(Path(webhooks.server_cert_dir))
+        for path in (files.cert, files.key):
+            if not path.is_file():
+                raise StartError(f"certProvisionMode is manual but {path} is missing; mount the certificate's Secret")
+        present = asyncio.Event()
+        present.set()
+        return Certificates(files, present, present)
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="grove-webhook-")))
+    files = CertificateFiles(folder)
+    keeper = CertificateKeeper(this.api, this.clock, this.namespace, webhooks.secret_name, files)
+    this.supervisor.start("the certificate keeper", keeper.run())
+    return Certificates(files, keeper.written, keeper.ready)
+
+
+def _live_topologies(this: Process) -> Topologies:
+    async def topologies() -> Mapping[str, Json]:
+        # a client of its own: this runs in kopf's loop, and asks seldom
+        async with HttpKubeApi(this.connection, field_manager=PROGRAM) as api:
+            listing = await api.list(CLUSTER_TOPOLOGY_BINDING)
+        return {item["metadata"]["name"]: item for item in listing.items}
+
+    return topologies
+
+
+def _health(this: Process, certificates: Certificates, kopf_thread: KopfThread, inbox: RootInbox) -> Health:
+    def claim(holds: bool, otherwise: str) -> str:
+        return "" if holds else otherwise
+
+    return Health(
+        liveness={
+            "engine": this.heartbeat.fault,
+            "kopf": kopf_thread.heartbeat.fault,
+        },
+        readiness={
+            "certificates": lambda: claim(certificates.trusted.is_set(), "not yet trusted by the API server"),
+            "admission": lambda: claim(kopf_thread.listening.is_set(), "not yet served"),
+        },
+        watch_ages_s=lambda: {**this.request_log.watch_ages_s(), "roots": inbox.age_s()},
+    )
+
+
+def _sites(this: Process, health: Health, metrics: Metrics) -> dict[tuple[str, int], dict[str, Handler]]:
+    server = this.config.server
+    return probe_sites(
+        (listen_address(server.health_probes.bind_address), server.health_probes.port),
+        (listen_address(server.metrics.bind_address), server.metrics.port),
+        health,
+        metrics,
+    )
+
+
+if __name__ == "__main__":
+    main()

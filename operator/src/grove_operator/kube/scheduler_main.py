@@ -1,0 +1,48 @@
+"""The gang scheduler's process: probes, Lease, then `GangScheduler`."""
+
+from __future__ import annotations
+
+from grove_operator.engine.binder import GangScheduler
+from grove_operator.kube import process
+from grove_operator.kube.health import Health, ProbeThread, listen_address
+from grove_operator.kube.metrics import Metrics, probe_sites
+from grove_operator.kube.process import Process
+
+PROGRAM = "grove-scheduler"
+
+
+def main() -> None:
+    """Console script `grove-scheduler`; see `process` for arguments and exit codes."""
+    process.end(process.run(PROGRAM, schedule))
+
+
+async def schedule(this: Process) -> None:
+    """Runs until told to stop; raises what ended it otherwise."""
+    settings, leadership = this.config.gang_scheduler, this.config.leader_election
+    scheduler = GangScheduler(this.api, this.clock, binds_in_flight=settings.binds_in_flight)
+    election = this.election(leadership.scheduler_resource_name) if leadership.enabled else None
+    health = Health(liveness={"engine": this.heartbeat.fault}, watch_ages_s=this.request_log.watch_ages_s)
+    metrics = Metrics(
+        this.request_log,
+        "scheduler",
+        is_leader=lambda: election is None or election.is_leader,
+        engine=lambda: getattr(scheduler, "metrics", {}),
+    )
+    address = listen_address(settings.bind_address)
+    probes = ProbeThread(
+        probe_sites((address, settings.health_port), (address, settings.metrics_port), health, metrics)
+    )
+    probes.start()
+
+    async def place() -> None:
+        this.supervisor.start("the scheduler", scheduler.run())
+        await this.supervisor.until_stopped()
+
+    try:
+        await process.lead(this, election, place)
+    finally:
+        probes.stop()
+
+
+if __name__ == "__main__":
+    main()
