@@ -1,0 +1,34 @@
+"""GroveCrds: the custom resource definitions, before anything that uses them."""
+
+from __future__ import annotations
+
+import pulumi
+
+from grove_components.manifests import waiting_for, without_descriptions
+from grove_components.resources import KubernetesObject
+from grove_operator.api.crds import all_crds
+
+
+class GroveCrds(pulumi.ComponentResource):
+    """Grove's and Dynamo's CRDs.
+
+    Deleting a CRD deletes every object of its kind in the whole cluster, whoever made it. They are therefore protected
+    and retained, unless `delete_crds` says that this cluster is the stack's own.
+    """
+
+    names: list[str]
+    definitions: list[KubernetesObject]
+
+    def __init__(self, name: str, *, delete_crds: bool = False, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("grove-components:index:GroveCrds", name, {"deleteCrds": delete_crds}, opts)
+        crds = [waiting_for(without_descriptions(crd), "condition=Established") for crd in all_crds()]
+        self.names = [crd["metadata"]["name"] for crd in crds]
+        self.definitions = [
+            KubernetesObject(
+                f"{name}-{crd['metadata']['name']}",
+                crd,
+                pulumi.ResourceOptions(parent=self, protect=not delete_crds, retain_on_delete=not delete_crds),
+            )
+            for crd in crds
+        ]
+        self.register_outputs({"names": self.names})
