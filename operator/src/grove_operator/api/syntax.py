@@ -1,0 +1,79 @@
+"""Syntax of Kubernetes names, labels and environment variables, each as a sentence when it is broken."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from grove_operator.api.faults import Fault, path
+
+_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+_SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+_QUALIFIED = re.compile(r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
+_ENV_NAME = re.compile(r"^[ -<>-~]+$")
+
+
+def is_dns_label(text: str) -> bool:
+    """Lower-case letters, digits and inner hyphens, at most 63."""
+    return len(text) <= 63 and bool(_LABEL.match(text))
+
+
+def name_fault(field: str, name: str) -> Fault | None:
+    """Names become parts of pod and Service names, so each has to be a DNS label (dots break hostnames later)."""
+    if is_dns_label(name):
+        return None
+    return Fault(
+        field,
+        "Invalid",
+        f"{name!r} is not a DNS label",
+        "use at most 63 lower-case letters, digits and hyphens, with a letter or digit at both ends",
+    )
+
+
+def metadata_faults(metadata: Mapping[str, Any], *, allow_dots: bool = False) -> Iterator[Fault]:
+    """Name (or generateName), labels and annotations of the object itself; `allow_dots` for names no pod inherits."""
+    name = metadata.get("name")
+    if not name and not metadata.get("generateName"):
+        yield Fault("metadata.name", "Required", "is missing", "name the object")
+    elif isinstance(name, str):
+        fault = name_fault("metadata.name", name)
+        if fault and not (allow_dots and len(name) <= 253 and _SUBDOMAIN.match(name)):
+            yield fault
+    elif name:
+        yield Fault("metadata.name", "Invalid", f"{name!r} is not a string", "write it in quotes")
+    for part in ("labels", "annotations"):
+        values = metadata.get(part)
+        if isinstance(values, Mapping):
+            yield from map_faults(path("metadata", part), values, are_labels=part == "labels")
+
+
+def map_faults(field: str, values: Mapping[str, Any] | None, *, are_labels: bool) -> Iterator[Fault]:
+    """Keys are `[prefix/]name`; label values are at most 63 characters of the same alphabet, or empty."""
+    for key, value in (values or {}).items():
+        prefix, slash, name = key.rpartition("/")
+        good_prefix = not slash or (len(prefix) <= 253 and bool(_SUBDOMAIN.match(prefix)))
+        if not good_prefix or len(name) > 63 or not _QUALIFIED.match(name):
+            yield Fault(
+                field, "Invalid", f"{key!r} is not a valid key", "use [domain/]name with letters, digits, - _ ."
+            )
+        if not isinstance(value, str):
+            yield Fault(f"{field}.{key}", "Invalid", f"value {value!r} is not a string", "write it in quotes")
+        elif are_labels and value and (len(value) > 63 or not _QUALIFIED.match(value)):
+            yield Fault(
+                f"{field}.{key}", "Invalid", f"{value!r} is not a label value", "use at most 63 letters, digits, - _ ."
+            )
+
+
+def env_faults(field: str, variables: Sequence[Any] | None) -> Iterator[Fault]:
+    """Names are non-empty printable ASCII without `=`, each once in a container."""
+    seen: set[str] = set()
+    for i, variable in enumerate(variables or ()):
+        name = variable.get("name") if isinstance(variable, Mapping) else getattr(variable, "name", None)
+        where = f"{field}[{i}].name"
+        if not isinstance(name, str) or not _ENV_NAME.match(name):
+            yield Fault(where, "Invalid", f"{name!r} is not a variable name", "use printable characters without =")
+        elif name in seen:
+            yield Fault(where, "Duplicate", f"{name!r} is set twice in this container", "keep one of them")
+        else:
+            seen.add(name)

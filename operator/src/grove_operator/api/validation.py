@@ -1,0 +1,118 @@
+"""Validation: everything admission refuses, as data. The webhooks, `grove validate` and the components all ask here.
+
+A function returns every fault of the manifest, in the order of its fields. Schema faults come first; while a known
+field is missing or has the wrong type the other rules have nothing to stand on and wait for the next try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from grove_operator.api.config import BACKENDS, TOPOLOGY_AWARE_BACKENDS, OperatorConfiguration
+from grove_operator.api.constants import SCHEDULER_NAME
+from grove_operator.api.crds import DEFINITIONS
+from grove_operator.api.dynamographdeployment import DynamoGraphDeployment
+from grove_operator.api.faults import Fault, ManifestError, parse
+from grove_operator.api.kinds import Json
+from grove_operator.api.podcliqueset import PodCliqueSet
+from grove_operator.api.rules_dynamo import graph_faults, graph_transition_faults
+from grove_operator.api.rules_podcliqueset import structural_faults
+from grove_operator.api.rules_sharing import nvlink_faults, sharing_faults
+from grove_operator.api.rules_topology import binding_faults, constraint_places, topology_faults
+from grove_operator.api.rules_update import transition_faults
+from grove_operator.api.syntax import metadata_faults
+from grove_operator.api.topology import ClusterTopologyBinding
+
+__all__ = [
+    "Fault",
+    "ManifestError",
+    "validate_clustertopologybinding",
+    "validate_dynamographdeployment",
+    "validate_podcliqueset",
+    "validate_schema",
+]
+
+_MODELS = {(d.kind.api_version, d.kind.kind): d.model for d in DEFINITIONS}
+
+
+def validate_podcliqueset(
+    obj: Json,
+    old: Json | None = None,
+    *,
+    topologies: Mapping[str, Json] | None = None,
+    config: OperatorConfiguration | None = None,
+) -> list[Fault]:
+    """All faults of a PodCliqueSet that carries its defaults; `old` is the live object when this is an update.
+
+    `topologies` are the cluster's ClusterTopologyBindings by name (None: don't judge whether they exist). `config` is
+    the operator's (None: don't judge which schedulers and features are enabled).
+    """
+    pcs, faults = parse(PodCliqueSet, obj)
+    if pcs is None:
+        return faults
+    creating = old is None
+    before = parse(PodCliqueSet, old)[0] if old is not None else None
+    enabled = config.topology_aware_scheduling.enabled if config else True
+    was_resolved = before is None or _topology_is_resolved(before)
+    if creating or not was_resolved:
+        faults += topology_faults(pcs, topologies, is_enabled=enabled, creating=creating)
+    faults += metadata_faults(pcs.metadata)
+    faults += structural_faults(
+        pcs,
+        creating=creating,
+        default_scheduler=config.scheduler.default_profile_name if config else SCHEDULER_NAME,
+        schedulers=config.scheduler.names if config else None,
+    )
+    faults += sharing_faults(pcs)
+    if creating:
+        faults += nvlink_faults(pcs, is_enabled=config.network.auto_mnnvl_enabled if config else None)
+    elif before is not None and not faults:
+        faults += transition_faults(pcs, before, old_topology_is_resolved=was_resolved)
+    return faults
+
+
+def validate_dynamographdeployment(
+    obj: Json, old: Json | None = None, *, topologies: Mapping[str, Json] | None = None
+) -> list[Fault]:
+    """All faults of a DynamoGraphDeployment; `old` is the live object when this is an update.
+
+    Levels and topologies are judged at creation only, so that a graph stays changeable when a topology loses a level.
+    """
+    graph, faults = parse(DynamoGraphDeployment, obj)
+    if graph is None:
+        return faults
+    faults += metadata_faults(graph.metadata)
+    faults += graph_faults(graph, topologies if old is None else None)
+    before = parse(DynamoGraphDeployment, old)[0] if old is not None else None
+    if before is not None and not faults:
+        faults += graph_transition_faults(graph, before)
+    return faults
+
+
+def validate_clustertopologybinding(
+    obj: Json, old: Json | None = None, *, config: OperatorConfiguration | None = None
+) -> list[Fault]:
+    """All faults of a ClusterTopologyBinding; updates follow the same rules, removing a used level is allowed."""
+    binding, faults = parse(ClusterTopologyBinding, obj)
+    if binding is None:
+        return faults
+    faults += metadata_faults(binding.metadata, allow_dots=True)
+    faults += binding_faults(binding, config.scheduler.names if config else BACKENDS, TOPOLOGY_AWARE_BACKENDS)
+    return faults
+
+
+def validate_schema(obj: Json) -> list[Fault] | None:
+    """Schema and metadata faults of any kind of this project; None for kinds that are not ours."""
+    model = _MODELS.get((obj.get("apiVersion", ""), obj.get("kind", "")))
+    if model is None:
+        return None
+    parsed, faults = parse(model, obj)
+    if parsed is not None:
+        faults += metadata_faults(obj.get("metadata") or {}, allow_dots=True)
+    return faults
+
+
+def _topology_is_resolved(pcs: PodCliqueSet) -> bool:
+    """False for an object from before topologies had names: packDomain somewhere, topologyName nowhere."""
+    constraints = [constraint for _, constraint in constraint_places(pcs)]
+    return any(c.topology_name for c in constraints) or not any(c.pack_domain for c in constraints)
