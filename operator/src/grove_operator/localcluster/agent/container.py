@@ -1,0 +1,194 @@
+"""One real container: its process through starts, probes, crashes, back-offs and its end.
+
+waiting ──start──> running ──exit──> terminated ──restart policy──> waiting (CrashLoopBackOff) ──> running ...
+                      │ startup probe, then readiness and liveness
+                      └ stop(): SIGTERM to the group, grace, SIGKILL
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+
+from grove_operator.api.kinds import Json
+from grove_operator.engine.ports import ApiError, Clock, timestamp
+from grove_operator.localcluster.agent.environment import ConfigError
+from grove_operator.localcluster.agent.probes import Prober
+from grove_operator.localcluster.agent.processes import Launch, Processes, signal_group
+from grove_operator.localcluster.agent.status import ContainerState
+from grove_operator.localcluster.fleet import Play
+
+log = logging.getLogger(__name__)
+NOT_STARTED_RETRY_S = 2.0
+STEADY_S = 600.0
+"""A container that ran this long starts its back-off anew."""
+
+Prepare = Callable[[int], Awaitable[Launch]]
+"""restart count -> what to start."""
+
+
+class Container:
+    def __init__(
+        self,
+        spec: Json,
+        state: ContainerState,
+        restart_policy: str,
+        ip: str,
+        prepare: Prepare,
+        processes: Processes,
+        clock: Clock,
+        play: Play,
+        report: Callable[[], None],
+        label: str,
+    ) -> None:
+        self.spec, self.state, self.label = spec, state, label
+        self.started = asyncio.Event()
+        self._policy = "Always" if state.sidecar else "OnFailure" if state.init else restart_policy
+        if state.init and not state.sidecar and restart_policy == "Never":
+            self._policy = "Never"
+        self._ip, self._prepare, self._processes, self._clock = ip, prepare, processes, clock
+        self._play, self._report = play, report
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Until the container needs no restart any more, or was stopped."""
+        backoff_s = 0.0
+        while not self._stopping:
+            began = self._clock.monotonic()
+            code = await self._once()
+            if code is None:
+                await self._clock.sleep(NOT_STARTED_RETRY_S)
+                continue
+            if self._stopping or not self._restarts_after(code):
+                return
+            backoff_s = 0.0 if self._clock.monotonic() - began > STEADY_S else backoff_s
+            if backoff_s:
+                await self._wait_for_restart(backoff_s)
+            backoff_s = min(max(2 * backoff_s, self._play.restart_backoff_s), self._play.restart_backoff_max_s)
+            self.state.restarts += 1
+
+    def _restarts_after(self, code: int) -> bool:
+        return self._policy == "Always" or (self._policy == "OnFailure" and code != 0)
+
+    async def _wait_for_restart(self, seconds: float) -> None:
+        message = f"back-off {seconds:g}s restarting failed container={self.spec['name']} pod={self.label}"
+        self.state.last = self.state.state
+        self.state.state = {"waiting": {"reason": "CrashLoopBackOff", "message": message}}
+        self._report()
+        await self._clock.sleep(seconds)
+
+    async def _once(self) -> int | None:
+        """One life of the process: its exit code (128 + signal when it was killed), None if it could not start."""
+        try:
+            launch = await self._prepare(self.state.restarts)
+            process = await self._processes.start(launch, f"{self.label}/{self.spec['name']}")
+        except (ConfigError, ApiError) as error:
+            self._not_started("CreateContainerConfigError", str(error))
+            return None
+        except OSError as error:
+            self._not_started("RunContainerError", str(error))
+            return None
+        self._process = process
+        began = timestamp(self._clock.now())
+        if "terminated" in self.state.state:
+            self.state.last = self.state.state
+        self.state.state = {"running": {"startedAt": began}}
+        probes = [asyncio.create_task(self._watch(launch))]
+        self._report()
+        try:
+            code = await process.wait()
+        finally:
+            for probe in probes:
+                probe.cancel()
+            await asyncio.gather(*probes, return_exceptions=True)
+            if process.returncode is not None:
+                self._processes.forget(process.pid)
+        self._process = None
+        code = 128 - code if code < 0 else code
+        self._ended(code, began)
+        return code
+
+    def _not_started(self, reason: str, message: str) -> None:
+        log.warning("%s/%s: %s: %s", self.label, self.spec["name"], reason, message)
+        self.state.state = {"waiting": {"reason": reason, "message": message}}
+        self._report()
+
+    def _ended(self, code: int, began: str) -> None:
+        ended: Json = {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "startedAt": began}
+        ended["finishedAt"] = timestamp(self._clock.now())
+        if code > 128:
+            ended["signal"] = code - 128
+        self.state.state = {"terminated": ended}
+        self.state.ready = self.state.init and not self.state.sidecar and code == 0
+        self.state.started = False
+        self.started.clear()
+        self._report()
+
+    async def _watch(self, launch: Launch) -> None:
+        """Startup probe first; then readiness and liveness side by side."""
+        startup, readiness, liveness = (self.spec.get(f"{n}Probe") for n in ("startup", "readiness", "liveness"))
+        run = self._exec(launch)
+
+        def prober(probe: Json, verdict: Callable[[bool, str], None]) -> Prober:
+            return Prober(probe, self.spec, self._ip, self._clock, run, verdict)
+
+        if startup:
+            await prober(startup, self._alive("startup")).loop(until_first_success=True)
+        self.state.started = True
+        self.state.ready = not readiness and not (self.state.init and not self.state.sidecar)
+        self.started.set()
+        self._report()
+        loops = []
+        if readiness:
+            loops.append(prober(readiness, self._on_readiness).loop())
+        if liveness:
+            loops.append(prober(liveness, self._alive("liveness")).loop())
+        await asyncio.gather(*loops)
+
+    def _on_readiness(self, passed: bool, why: str) -> None:
+        if not passed:
+            log.info("%s/%s: readiness probe failed: %s", self.label, self.spec["name"], why)
+        self.state.ready = passed
+        self._report()
+
+    def _alive(self, probe: str) -> Callable[[bool, str], None]:
+        def verdict(passed: bool, why: str) -> None:
+            if not passed and self._process:
+                log.warning("%s/%s: %s probe failed, restarting it: %s", self.label, self.spec["name"], probe, why)
+                self._killing = asyncio.create_task(self._end_process(30.0))
+
+        return verdict
+
+    def _exec(self, launch: Launch) -> Callable[[list[str]], Awaitable[int]]:
+        async def run(command: list[str]) -> int:
+            beside = launch.directory / "exec"
+            order = Launch(command, launch.env, launch.cwd, launch.mounts, beside, beside / "log")
+            process = await self._processes.start(order, f"{self.label}/{self.spec['name']} exec")
+            try:
+                return await process.wait()
+            finally:
+                signal_group(process.pid, signal.SIGKILL)
+                await process.wait()
+                self._processes.forget(process.pid)
+
+        return run
+
+    async def stop(self, grace_s: float) -> None:
+        """Ends the process and every later restart."""
+        self._stopping = True
+        await self._end_process(grace_s)
+
+    async def _end_process(self, grace_s: float) -> None:
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        signal_group(process.pid, signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), grace_s)
+            return
+        signal_group(process.pid, signal.SIGKILL)
+        await process.wait()
