@@ -1,0 +1,237 @@
+"""What the scheduler sees: watch stores turned into a `Snapshot` and `Gang`s, with usage kept in step event by event.
+
+nodes ──> Node (without usage)                  pods ──> trimmed pod + interned Needs ──> usage per node
+assumed: pod UID -> node, from the decision to bind until the watch shows the binding
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+
+from grove_operator.api import constants as c
+from grove_operator.api.kinds import Json
+from grove_operator.scheduler.model import (
+    Constraint,
+    Gang,
+    GroupConfig,
+    HostPort,
+    Member,
+    Needs,
+    Node,
+    PodGroup,
+    Snapshot,
+    Taint,
+    Topology,
+)
+from grove_operator.scheduler.quantity import amount
+from grove_operator.scheduler.requests import needs_of
+
+NAME_OF_SINGLE = "pod {}"
+"""A pod that belongs to no gang is scheduled as a gang of its own under this name (no PodGang can have it)."""
+KEPT_LABELS = (c.LABEL_POD_GANG, c.LABEL_BASE_POD_GANG, c.LABEL_POD_INDEX)
+Lookup = Callable[[str, str], Json | None]
+
+
+class PodTrimmer:
+    """Keeps of a pod what scheduling needs; equal needs become one object."""
+
+    def __init__(self) -> None:
+        self._interned: dict[Needs, Needs] = {}
+
+    def __call__(self, pod: Json) -> Json:
+        meta, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
+        needs = needs_of(spec)
+        labels = meta.get("labels") or {}
+        return {
+            "metadata": {
+                **{k: meta[k] for k in ("name", "namespace", "uid", "resourceVersion") if k in meta},
+                "deletionTimestamp": meta.get("deletionTimestamp"),
+                "creationTimestamp": meta.get("creationTimestamp", ""),
+                "labels": {k: labels[k] for k in KEPT_LABELS if k in labels},
+            },
+            "node": spec.get("nodeName") or None,
+            "scheduler": spec.get("schedulerName", ""),
+            "gated": bool(spec.get("schedulingGates")),
+            "priority": spec.get("priority") or 0,
+            "phase": status.get("phase", "Pending"),
+            "conditions": status.get("conditions") or [],
+            "needs": self._interned.setdefault(needs, needs),
+        }
+
+
+def trim_node(node: Json) -> Json:
+    """The node as a model object, under `node`."""
+    meta, spec, status = node["metadata"], node.get("spec") or {}, node.get("status") or {}
+    allocatable = status.get("allocatable") or status.get("capacity") or {}
+    conditions = {x.get("type"): x.get("status") for x in status.get("conditions") or ()}
+    model = Node(
+        name=meta["name"],
+        labels=dict(meta.get("labels") or {}),
+        allocatable=tuple(sorted((k, amount(k, v)) for k, v in allocatable.items())),
+        taints=tuple(
+            Taint(t.get("key", ""), t.get("value") or "", t.get("effect", "")) for t in spec.get("taints") or ()
+        ),
+        unschedulable=bool(spec.get("unschedulable")),
+        ready=conditions.get("Ready") == "True" and not meta.get("deletionTimestamp"),
+    )
+    return {"metadata": {"name": meta["name"], "resourceVersion": meta["resourceVersion"]}, "node": model}
+
+
+def trim_topology(binding: Json) -> Json:
+    levels = (binding.get("spec") or {}).get("levels") or ()
+    meta = binding["metadata"]
+    return {
+        "metadata": {"name": meta["name"], "resourceVersion": meta["resourceVersion"]},
+        "topology": Topology(meta["name"], tuple(level["key"] for level in levels)),
+    }
+
+
+def is_over(pod: Json) -> bool:
+    """Ended pods hold nothing."""
+    return pod["phase"] in ("Succeeded", "Failed")
+
+
+def condition(obj: Json, kind: str) -> Json:
+    """The condition of that type, or an empty one. Works on trimmed pods and on whole objects."""
+    found = obj["conditions"] if "conditions" in obj else (obj.get("status") or {}).get("conditions") or ()
+    return next((x for x in found if x.get("type") == kind), {})
+
+
+class Usage:
+    """What bound and assumed pods hold on each node."""
+
+    def __init__(self) -> None:
+        self.amounts: dict[str, Counter[str]] = defaultdict(Counter)
+        self.ports: dict[str, Counter[HostPort]] = defaultdict(Counter)
+        self._held: dict[str, tuple[str, Needs]] = {}
+        self.assumed: dict[str, str] = {}
+
+    def observe(self, old: Json | None, new: Json | None) -> bool:
+        """Follow one watch event of a pod; True when what is held changed."""
+        uid = (new or old or {})["metadata"]["uid"]
+        if old is not None and old["metadata"]["uid"] != uid:  # deleted and recreated between two lists
+            self.observe(old, None)
+        if new is None or is_over(new):
+            self.assumed.pop(uid, None)
+            return self._hold(uid, None)
+        if new["node"]:
+            self.assumed.pop(uid, None)
+            return self._hold(uid, (new["node"], new["needs"]))
+        return self._hold(uid, (self.assumed[uid], new["needs"]) if uid in self.assumed else None)
+
+    def assume(self, pod: Json, node: str) -> None:
+        uid = pod["metadata"]["uid"]
+        self.assumed[uid] = node
+        self._hold(uid, (node, pod["needs"]))
+
+    def forget(self, uid: str) -> None:
+        """The assumed binding didn't come to be."""
+        if self.assumed.pop(uid, None) is not None:
+            self._hold(uid, None)
+
+    def _hold(self, uid: str, now: tuple[str, Needs] | None) -> bool:
+        before = self._held.get(uid)
+        if before == now:
+            return False
+        for held, sign in ((before, -1), (now, 1)):
+            if held is not None:
+                node, needs = held
+                amounts, ports = self.amounts[node], self.ports[node]
+                for resource, value in needs.requests:
+                    amounts[resource] += sign * value
+                for port in needs.host_ports:
+                    ports[port] += sign
+        if now is None:
+            self._held.pop(uid, None)
+        else:
+            self._held[uid] = now
+        return True
+
+
+def snapshot(nodes: Iterable[Json], topologies: Iterable[Json], usage: Usage) -> Snapshot:
+    return Snapshot(
+        nodes=tuple(_with_usage(n["node"], usage) for n in nodes), topologies=tuple(t["topology"] for t in topologies)
+    )
+
+
+def _with_usage(node: Node, usage: Usage) -> Node:
+    return Node(
+        name=node.name,
+        labels=node.labels,
+        allocatable=node.allocatable,
+        used=tuple(sorted((k, v) for k, v in usage.amounts[node.name].items() if v)),
+        used_ports=tuple(sorted(k for k, v in usage.ports[node.name].items() if v > 0)),
+        taints=node.taints,
+        unschedulable=node.unschedulable,
+        ready=node.ready,
+    )
+
+
+def gang_of(pod_gang: Json, pod_at: Lookup, assumed: Mapping[str, str], scheduler: str) -> Gang:
+    """The PodGang with those of its referenced pods that live. `ready`: Initialized and not being deleted."""
+    meta, spec = pod_gang["metadata"], pod_gang.get("spec") or {}
+    pods: list[Json] = []
+    groups = []
+    for group in spec.get("podgroups") or ():
+        found = [
+            pod
+            for ref in group.get("podReferences") or ()
+            if (pod := pod_at(ref.get("namespace") or meta["namespace"], ref["name"])) is not None
+            and not pod["metadata"]["deletionTimestamp"]
+            and not is_over(pod)
+        ]
+        pods += found
+        members = tuple(_member(pod, assumed, scheduler) for pod in sorted(found, key=_pod_order))
+        minimum = int(group.get("minReplicas") or 0)
+        groups.append(PodGroup(group["name"], minimum, members, _constraint(group)))
+    bases = {pod["metadata"]["labels"].get(c.LABEL_BASE_POD_GANG) for pod in pods} - {None, meta["name"]}
+    return Gang(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        podgroups=tuple(groups),
+        constraint=_constraint(spec),
+        groups=tuple(
+            GroupConfig(g["name"], tuple(g.get("podGroupNames") or ()), _constraint(g))
+            for g in spec.get("topologyConstraintGroupConfigs") or ()
+        ),
+        topology=(meta.get("annotations") or {}).get(c.ANNOTATION_TOPOLOGY_NAME),
+        priority=max((pod["priority"] for pod in pods), default=0),
+        created=meta.get("creationTimestamp", ""),
+        base=min(bases, default=None, key=str),
+        ready=condition(pod_gang, c.CONDITION_PODGANG_INITIALIZED).get("status") == "True"
+        and not meta.get("deletionTimestamp"),
+    )
+
+
+def single(pod: Json, assumed: Mapping[str, str], scheduler: str) -> Gang:
+    """A pod without a gang, as a gang of one."""
+    meta = pod["metadata"]
+    return Gang(
+        namespace=meta["namespace"],
+        name=NAME_OF_SINGLE.format(meta["name"]),
+        podgroups=(PodGroup(meta["name"], 1, (_member(pod, assumed, scheduler),)),),
+        priority=pod["priority"],
+        created=meta["creationTimestamp"],
+    )
+
+
+def _member(pod: Json, assumed: Mapping[str, str], scheduler: str) -> Member:
+    meta = pod["metadata"]
+    return Member(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        needs=pod["needs"],
+        node=pod["node"] or assumed.get(meta["uid"]),
+        is_gated=pod["gated"] or pod["scheduler"] != scheduler,
+    )
+
+
+def _pod_order(pod: Json) -> tuple[int, str]:
+    index = pod["metadata"]["labels"].get(c.LABEL_POD_INDEX, "")
+    return int(index) if index.isdigit() else 0, pod["metadata"]["name"]
+
+
+def _constraint(holder: Json) -> Constraint:
+    pack = ((holder.get("topologyConstraint") or {}).get("packConstraint")) or {}
+    return Constraint(pack.get("required") or None, pack.get("preferred") or None)

@@ -1,0 +1,239 @@
+"""What the scheduler reads and answers: frozen, hashable where it pays, and serialisable (`dump`, `load`).
+
+Amounts are integers: cpu in millicores, all else in base units. A gang's scopes nest
+
+    gang ── topologyConstraintGroupConfigs ── podgroups
+
+and each may carry a required and a preferred node label key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+T = TypeVar("T")
+Amounts = tuple[tuple[str, int], ...]
+"""Sorted (resource, amount) pairs."""
+
+GPU = "nvidia.com/gpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    key: str
+    value: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Toleration:
+    """Empty `key` with `Exists` tolerates all; empty `effect` means every effect."""
+
+    key: str = ""
+    operator: str = "Equal"
+    value: str = ""
+    effect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """One node selector requirement; `field` expressions match `metadata.name`."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+    is_field: bool = False
+
+
+HostPort = tuple[str, str, int]
+"""(host IP or 0.0.0.0, protocol, port)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """All that decides where a pod may run; pods with equal needs are interchangeable (one shape).
+
+    `affinity` is an OR of terms, each an AND of expressions; None means no restriction, an empty term matches nothing.
+    `unsupported` names the features this scheduler doesn't model: such a pod is never bound.
+    """
+
+    requests: Amounts
+    selector: tuple[tuple[str, str], ...] = ()
+    affinity: tuple[tuple[Expression, ...], ...] | None = None
+    tolerations: tuple[Toleration, ...] = ()
+    host_ports: tuple[HostPort, ...] = ()
+    unsupported: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node with what is in use on it by all bound pods, of whatever scheduler (resource `pods` counts them)."""
+
+    name: str
+    labels: dict[str, str]
+    allocatable: Amounts
+    used: Amounts = ()
+    used_ports: tuple[HostPort, ...] = ()
+    taints: tuple[Taint, ...] = ()
+    unschedulable: bool = False
+    ready: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Node label keys from broad to narrow."""
+
+    name: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    nodes: tuple[Node, ...]
+    topologies: tuple[Topology, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    required: str | None = None
+    preferred: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.required or self.preferred)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A pod of a gang. `node` is set once bound (or assumed so); `is_gated` pods count for nothing but look-ahead."""
+
+    namespace: str
+    name: str
+    needs: Needs
+    node: str | None = None
+    is_gated: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class PodGroup:
+    name: str
+    minimum: int
+    members: tuple[Member, ...]
+    constraint: Constraint = Constraint()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupConfig:
+    name: str
+    podgroups: tuple[str, ...]
+    constraint: Constraint = Constraint()
+
+
+@dataclass(frozen=True, slots=True)
+class Gang:
+    """`base` names the base gang (same namespace) of a scaled gang; `ready` is False for gangs that are only context."""
+
+    namespace: str
+    name: str
+    podgroups: tuple[PodGroup, ...]
+    constraint: Constraint = Constraint()
+    groups: tuple[GroupConfig, ...] = ()
+    topology: str | None = None
+    priority: int = 0
+    created: str = ""
+    base: str | None = None
+    ready: bool = True
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def is_complete(self) -> bool:
+        """Every podgroup has its minimum of members that are bound or could be bound now."""
+        return all(sum(m.node is not None or not m.is_gated for m in g.members) >= g.minimum for g in self.podgroups)
+
+    @property
+    def base_key(self) -> str | None:
+        return f"{self.namespace}/{self.base}" if self.base else None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Search effort: `attempts` bounds the domains tried for one gang; `compared` the complete solutions compared."""
+
+    attempts: int = 256
+    compared: int = 8
+    subsets: int = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """`is_minimum` is False for members beyond their podgroup's minimum."""
+
+    gang: str
+    podgroup: str
+    namespace: str
+    pod: str
+    node: str
+    is_minimum: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Closest:
+    """How far one domain is from holding the refused scope."""
+
+    domain: str
+    fits: int
+    wanted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a gang (or, with `pods`, only those members beyond the minima) can't be placed now.
+
+    `reason` is a machine word: Insufficient, NoMatchingNode, DoesNotFitTogether, UnknownTopology, UnknownLevel, Unsupported
+    or Invalid. `short` is in the unit of `resource`; `proven` tells a proof from a search that ended without one.
+    """
+
+    gang: str
+    reason: str
+    scope: str
+    message: str
+    level: str = ""
+    closest: tuple[Closest, ...] = ()
+    resource: str = ""
+    short: int = 0
+    proven: bool = True
+    pods: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """`value` in 0..1: 1.0 where every scope sits at the level it wished for."""
+
+    gang: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    assignments: tuple[Assignment, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    scores: tuple[Score, ...] = field(default=())
+
+
+def dump(value: Any) -> Any:
+    """JSON-ready form of any dataclass of this module."""
+    return TypeAdapter(type(value)).dump_python(value, mode="json")
+
+
+def load(kind: type[T], data: Any) -> T:
+    """Reads back what `dump` wrote; raises pydantic's ValidationError naming the place."""
+    return TypeAdapter(kind).validate_python(data)
