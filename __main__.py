@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pulumi
 
-from grove_components import StackConfig, build_stack, cluster_provider
+from grove_components import build_stack, cluster_provider, load_stack
 
-config = StackConfig.load()
+config = load_stack()
 for name, value in build_stack(config, cluster_provider(config, Path(__file__).parent)).items():
     pulumi.export(name, value)

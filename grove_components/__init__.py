@@ -7,7 +7,7 @@ from grove_components.dynamo import DynamoGraphDeployment, Placement
 from grove_components.operator import GroveOperator
 from grove_components.podcliqueset import PodCliqueSet
 from grove_components.provider import cluster_provider
-from grove_components.stack import build_stack
+from grove_components.stack import build_stack, load_stack
 from grove_components.topology import ClusterTopology
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "StackConfig",
     "build_stack",
     "cluster_provider",
+    "load_stack",
 ]

@@ -102,7 +102,9 @@ class DynamoGraphDeployment(pulumi.ComponentResource):
         topology_name = topology.object_name if topology else None
         manifest = graph_manifest(self.object_name, namespace, spec, topology_name, placement, wait)
         topologies = {topology.object_name: topology.manifest} if topology else None
-        faults = placement_faults(topology, placement) or graph_faults(manifest, topologies)
+        faults = placement_faults(topology, placement)
+        checked = graph_manifest(self.object_name, namespace, spec) if faults else manifest
+        faults += graph_faults(checked, topologies)
         require(f"dynamographdeployment {self.object_name}", faults)
         gpus = manifests.gpus_requested(mapped(manifest))
         super().__init__(

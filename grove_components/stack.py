@@ -69,21 +69,33 @@ def stack_faults(config: StackConfig) -> list[str]:
 
 
 def _graph_faults(config: StackConfig, graph: GraphConfig, topologies: dict[str, Json]) -> list[str]:
-    placement = placement_of(graph)
-    topology = config.topology
-    if topology is None:
-        if placement != Placement():
-            return ["placement: needs grove:topology, whose levels it names; set it or remove the placement"]
-    elif wrong := placement.faults(topology.name, topology.pairs):
-        return wrong
-    manifest = graph_manifest(graph.name, graph.namespace, graph.spec(), topology.name if topology else None, placement)
-    return graph_faults(manifest, topologies or None)
+    """A wrong placement is left out of the graph that is then checked, so that both are reported at once."""
+    placement, topology = placement_of(graph), config.topology
+    wrong: list[str] = []
+    if topology:
+        wrong = placement.faults(topology.name, topology.pairs)
+    elif placement != Placement():
+        wrong = ["placement: needs grove:topology, whose levels it names; set it or remove the placement"]
+    checked = None if wrong else placement
+    manifest = graph_manifest(graph.name, graph.namespace, graph.spec(), topology.name if topology else None, checked)
+    return wrong + graph_faults(manifest, topologies or None)
+
+
+def load_stack() -> StackConfig:
+    """The running program's config, checked: InvalidInputError lists every fault and names the stack file."""
+    config = StackConfig.load()
+    check_stack(config)
+    return config
+
+
+def check_stack(config: StackConfig) -> None:
+    if faults := stack_faults(config):
+        raise InvalidInputError(config.stack_file, faults)
 
 
 def build_stack(config: StackConfig, provider: pulumi.ProviderResource | None = None) -> dict[str, Any]:
     """Register the whole stack and return its outputs. Raises InvalidInputError before registering anything."""
-    if faults := stack_faults(config):
-        raise InvalidInputError(config.stack_file, faults)
+    check_stack(config)
     to_cluster = pulumi.ResourceOptions(providers={"kubernetes": provider} if provider else None)
 
     def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:

@@ -122,14 +122,24 @@ def test_crds_are_protected_and_retained_unless_the_stack_says_otherwise() -> No
 
 def test_nothing_is_registered_when_the_input_is_bad() -> None:
     config = local_config(placement={"preferred": "row"}, services__Frontend__replica=1)
-    registered: list[Run] = []
 
     def program() -> None:
-        with pytest.raises(InvalidInputError, match=r"stacks/Pulumi\.local\.yaml"):
+        with pytest.raises(InvalidInputError, match=r"stacks/Pulumi\.local\.yaml: 2 faults"):
             build_stack(config)
 
-    registered.append(collect(program))
-    assert registered[0].registrations == []
+    assert collect(program).registrations == []
+
+
+def test_the_main_program_makes_not_even_a_provider_when_the_input_is_bad(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    values = {**_values(), "graph": '{"name": "g", "namespace": "n", "release": "1", "services": {"A": {"x": 1}}}'}
+
+    def program() -> None:
+        with pytest.raises(InvalidInputError, match=r"stacks/Pulumi\.test\.yaml: 1 fault"):
+            runpy.run_path(str(ROOT / "__main__.py"))
+
+    config = {f"grove:{key}": value for key, value in values.items()}
+    assert collect(program, config=config, secret=("grove:hfToken",)).registrations == []
 
 
 def test_up_ends_when_the_graph_is_ready_and_the_set_is_available() -> None:
