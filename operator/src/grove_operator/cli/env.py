@@ -6,16 +6,23 @@ import shlex
 
 import click
 
-from grove_operator.localcluster.state import DEFAULT_NAME, LocalClusterError
+from grove_operator.localcluster.pulumi_env import shell_environment
+from grove_operator.localcluster.state import DEFAULT_NAME, ClusterPaths, LocalClusterError
+from grove_operator.localcluster.tools import locate
 
 
 @click.command()
 @click.option("--name", default=DEFAULT_NAME, show_default=True)
 @click.option("--offline", is_flag=True, help="Don't look for vendors' archives of missing programs.")
 def command(name: str, offline: bool) -> None:
-    """Print the environment of the local cluster as shell exports: eval "$(grove env)"."""
+    """Print the environment of the local cluster as shell exports: eval "$(grove env)".
+
+    After that, plain `pulumi` and `kubectl` work on this project and cluster.
+    """
     try:
-        for key, value in environment(name, offline=offline).items():
+        ClusterPaths.of(name)  # refuses an unusable name
+        folders = [locate(tool, offline=offline).parent for tool in ("pulumi", "pulumi-language-python", "kubectl")]
+        for key, value in shell_environment(list(dict.fromkeys(folders)), cluster=name).items():
             click.echo(f"export {key}={shlex.quote(value)}")
     except LocalClusterError as error:
         raise click.ClickException(str(error)) from error
