@@ -41,7 +41,11 @@ def mirror(directory: str, stage: str) -> None:
                 continue
             make_point(target, entry.is_dir())
             mount(entry.path, target, "", MS_BIND | MS_REC)
-    mount(stage, directory, "", MS_BIND | MS_REC)
+    if directory == "/":  # a mount over the root isn't seen by those who stand on it
+        os.chroot(stage)
+        os.chdir("/")
+    else:
+        mount(stage, directory, "", MS_BIND | MS_REC)
 
 
 def make_point(path: str, is_directory: bool) -> None:
@@ -51,23 +55,36 @@ def make_point(path: str, is_directory: bool) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644))
 
 
-def bind(source: str, target: str, read_only: bool, stage: str, ours: set[str]) -> None:
-    """Binds an opened source, so that an earlier mount can't have hidden it."""
-    is_directory = os.path.isdir(source)
-    target = os.path.realpath(target)
-    if not os.path.exists(target):
-        parent = os.path.dirname(target)
-        while not os.path.exists(parent):
-            parent = os.path.dirname(parent)
-        if not any(parent == own or parent.startswith(own + "/") for own in ours):
-            mirror(parent, stage)
-            ours.add(parent)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        make_point(target, is_directory)
-    mount(source, target, "", MS_BIND | MS_REC)
-    if read_only:
-        with contextlib.suppress(OSError):
-            mount("", target, "", MS_BIND | MS_REMOUNT | MS_RDONLY)
+class Mounts:
+    """Places of the new namespace that may get new files without leaving a trace on the host."""
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+        self._mirrors: set[int] = set()
+        self._targets: list[str] = []
+
+    def _is_ours(self, directory: str) -> bool:
+        inside = any(directory == t or directory.startswith(t + "/") for t in self._targets)
+        return inside or os.stat(directory).st_dev in self._mirrors
+
+    def bind(self, source: str, target: str, read_only: bool) -> None:
+        """Binds an opened source, so that an earlier mount can't have hidden it."""
+        is_directory = os.path.isdir(source)
+        target = os.path.realpath(target)
+        if not os.path.exists(target):
+            parent = os.path.dirname(target)
+            while not os.path.exists(parent):
+                parent = os.path.dirname(parent)
+            if not self._is_ours(parent):
+                mirror(parent, os.path.join(self._stage, str(len(self._targets))))
+                self._mirrors.add(os.stat(parent).st_dev)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            make_point(target, is_directory)
+        mount(source, target, "", MS_BIND | MS_REC)
+        self._targets.append(target)
+        if read_only:
+            with contextlib.suppress(OSError):
+                mount("", target, "", MS_BIND | MS_REMOUNT | MS_RDONLY)
 
 
 def main(path: str) -> None:
@@ -76,12 +93,11 @@ def main(path: str) -> None:
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # an agent that is killed takes its containers along
     if os.getppid() != spec["parent"]:
         sys.exit(125)
-    ours: set[str] = set()
     try:
         opened = [os.open(m["source"], os.O_PATH) for m in spec["mounts"]]
-        for number, (handle, wanted) in enumerate(zip(opened, spec["mounts"], strict=True)):
-            stage = os.path.join(spec["stage"], str(number))
-            bind(f"/proc/self/fd/{handle}", wanted["target"], wanted["read_only"], stage, ours)
+        mounts = Mounts(spec["stage"])
+        for handle, wanted in zip(opened, spec["mounts"], strict=True):
+            mounts.bind(f"/proc/self/fd/{handle}", wanted["target"], wanted["read_only"])
         for handle in opened:
             os.close(handle)
     except OSError as error:
