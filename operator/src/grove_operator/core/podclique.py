@@ -11,9 +11,11 @@ from grove_operator.api.constants import (
     CONDITION_POD_CLIQUE_SCHEDULED,
     CONDITION_PODGANG_INITIALIZED,
     LABEL_BASE_POD_GANG,
+    LABEL_PCS_REPLICA_INDEX,
     LABEL_POD_CLIQUE,
     LABEL_POD_TEMPLATE_HASH,
     LABEL_SCALING_GROUP,
+    LABEL_SCALING_GROUP_REPLICA_INDEX,
     SCHEDULING_GATE,
 )
 from grove_operator.api.kinds import POD, Json
@@ -24,6 +26,7 @@ from grove_operator.core.outcome import Outcome
 from grove_operator.core.podcliqueset import last_errors
 from grove_operator.core.pods import pod
 from grove_operator.core.settings import Settings
+from grove_operator.core.startup import clique_minima
 
 
 def reconcile(view: CliqueView, now: datetime, settings: Settings) -> Outcome:
@@ -98,7 +101,9 @@ def _held(view: CliqueView, live: Json) -> Json:
 
 def _new_pod(view: CliqueView, index: int, settings: Settings) -> Json:
     parents = view.obj["spec"].get("startsAfter") or ()
-    waits_for = [(parent, _min_available(view, parent)) for parent in parents]
+    group_replica = int(label(view.obj, LABEL_SCALING_GROUP_REPLICA_INDEX) or 0)
+    minima = clique_minima(view.template, int(label(view.obj, LABEL_PCS_REPLICA_INDEX)), group_replica)
+    waits_for = [(parent, minima.get(parent, 1)) for parent in parents]
     previous = _newest_at(view.pods, index) or view.previous_uids.get(index, "")
     return pod(view.obj, view.template.name, index, previous, waits_for, settings)
 
@@ -107,12 +112,6 @@ def _newest_at(pods: tuple[Json, ...], index: int) -> str:
     there = [p["metadata"] for p in pods if podstate.pod_index(p) == index]
     newest = max(there, key=lambda m: (m.get("creationTimestamp", ""), m["uid"]), default=None)
     return newest["uid"] if newest else ""
-
-
-def _min_available(view: CliqueView, parent: str) -> int:
-    """The parent template's minAvailable; parents are named by the rules of `names`, so each name has one clique."""
-    ends = [c for c in view.template.cliques if parent.endswith(f"-{c.name}")]
-    return max(ends, key=lambda c: len(c.name)).min_available if ends else 1
 
 
 def _status(view: CliqueView, now: datetime) -> Json:

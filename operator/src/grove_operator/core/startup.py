@@ -38,6 +38,17 @@ def starts_after(template: Template, i: int, clique: Clique, group: Group | None
     return parents
 
 
+def clique_minima(template: Template, i: int, j: int) -> dict[str, int]:
+    """minAvailable by PodClique name, for every parent that a PodClique of group replica `j` can have."""
+    minima = {names.pod_clique(template.name, i, c.name): c.min_available for c in template.standalone}
+    for group in template.groups:
+        for replica in {*range(group.min_available), j}:
+            for clique in template.members(group):
+                name = names.member_pod_clique(template.name, i, group.name, replica, clique.name)
+                minima[name] = clique.min_available
+    return minima
+
+
 def add_init_container(pod_spec: Json, pcs: str, waits_for: Sequence[tuple[str, int]], image: str) -> None:
     """Append the waiting init container and its volumes; `waits_for` is (PodClique, Ready pods needed)."""
     pod_spec["volumes"] = [

@@ -1,4 +1,4 @@
-"""Leader and worker pods of a multi-node instance: the flags that make the backend one engine (dynamo reference 2.8)."""
+"""Leader and worker pods of a multi-node instance: the flags that make them one engine (dynamo reference 2.8)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def adapt(graph: Graph, service: GraphService, role: Role, pod_spec: Json) -> Js
         return _vllm(service, role, {**pod_spec, "containers": [main, *others]}, leader)
     elif framework == "trtllm":
         raise MappingError(
-            f"service {service.name}: TensorRT-LLM over several nodes is not supported yet; use vllm or sglang, or 1 node"
+            f"service {service.name}: TensorRT-LLM over several nodes is not supported; use vllm, sglang or one node"
         )
     return {**pod_spec, "containers": [main, *others]}
 
@@ -57,8 +57,8 @@ def with_flags(container: Json, flags: str) -> Json:
     if command and re.fullmatch(r"(.*/)?python[0-9.]*", command[0]):
         if "$((" not in flags:
             return {**container, "args": args + flags.split(" ")}
-        words = " ".join(_quoted(word) for word in command + args)
-        return {**container, "command": ["sh", "-c"], "args": [f"exec {words} {flags}"]}
+        line = " ".join(_quoted(word) for word in command + args)
+        return {**container, "command": ["sh", "-c"], "args": [f"exec {line} {flags}"]}
     for field, words in (("args", args), ("command", command)):
         for position, word in enumerate(words):
             if _MODULE.search(word):
@@ -77,7 +77,10 @@ def _vllm(service: GraphService, role: Role, pod_spec: Json, leader: str) -> Jso
     result = dict(pod_spec)
     if engine > per_pod:
         rank = "0" if role == "ldr" else WORKER_RANK
-        flags = f"--distributed-executor-backend mp --nnodes {service.nodes} --master-addr {leader} --master-port {MASTER_PORT} --node-rank {rank}"
+        flags = (
+            f"--distributed-executor-backend mp --nnodes {service.nodes} "
+            f"--master-addr {leader} --master-port {MASTER_PORT} --node-rank {rank}"
+        )
         if role == "wkr":
             flags += " --headless"
             main = {k: v for k, v in main.items() if k not in PROBES}

@@ -1,0 +1,184 @@
+"""The keys of the work queue, and which of them a change concerns.
+
+graph          a DynamoGraphDeployment
+set            a PodCliqueSet: shared children and the status over all replicas
+replica        one PodCliqueSet replica
+group, clique  a PodCliqueScalingGroup, a PodClique
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from grove_operator.api import conditions
+from grove_operator.api.constants import (
+    CONDITION_PODGANG_INITIALIZED,
+    DGD_LABEL,
+    LABEL_PCS_REPLICA_INDEX,
+    LABEL_POD_CLIQUE,
+    LABEL_POD_GANG,
+    LABEL_SCALING_GROUP,
+    PART_OF,
+)
+from grove_operator.api.kinds import (
+    CLUSTER_TOPOLOGY_BINDING,
+    DYNAMO_GRAPH_DEPLOYMENT,
+    POD,
+    POD_CLIQUE,
+    POD_CLIQUE_SET,
+    POD_GANG,
+    SCALING_GROUP,
+    Json,
+)
+from grove_operator.core import podstate
+from grove_operator.core.objects import is_terminating, label
+from grove_operator.core.template import Template
+from grove_operator.core.topology import topology_name
+from grove_operator.engine.cache import Cache
+
+
+class Key(NamedTuple):
+    level: Literal["graph", "set", "replica", "group", "clique"]
+    namespace: str
+    name: str
+    replica: int = 0
+
+
+GATHER_S = 0.2
+"""Statuses that count over many objects are computed at most this often, and written after this delay."""
+Asked = tuple[Key, float]
+
+
+def touched(cache: Cache, old: Json | None, new: Json | None) -> Iterator[Asked]:
+    """(key, delay in seconds) of everything that must look again because `old` became `new`."""
+    obj = new or old
+    if obj is None:
+        return
+    kind = obj["kind"]
+    if kind == POD.kind:
+        yield from _pod(cache, old, new, obj)
+    elif kind == POD_CLIQUE.kind:
+        yield from _clique(old, new, obj)
+    elif kind == SCALING_GROUP.kind:
+        yield from _group(old, new, obj)
+    elif kind == POD_GANG.kind:
+        yield from _gang(cache, old, new, obj)
+    elif kind == POD_CLIQUE_SET.kind:
+        yield from _set(cache, old, new, obj)
+    elif kind == DYNAMO_GRAPH_DEPLOYMENT.kind:
+        if _differs_beyond_status(old, new):
+            yield Key("graph", obj["metadata"]["namespace"], obj["metadata"]["name"]), 0.0
+    elif kind == CLUSTER_TOPOLOGY_BINDING.kind:
+        yield from _topology(cache, obj)
+    elif new is None or _differs_beyond_status(old, new):
+        yield _owner(obj), 0.0
+
+
+def _pod(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
+    namespace = obj["metadata"]["namespace"]
+    yield Key("clique", namespace, label(obj, LABEL_POD_CLIQUE)), 0.0
+    if old is None or new is None or is_terminating(old) != is_terminating(new):
+        yield _replica(obj), 0.0
+    if new and podstate.is_scheduled(new) and not (old and podstate.is_scheduled(old)):
+        for waiting in cache.based_on(namespace, label(obj, LABEL_POD_GANG)):
+            yield Key("clique", namespace, waiting.name), 0.0
+
+
+def _clique(old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
+    namespace, group = obj["metadata"]["namespace"], label(obj, LABEL_SCALING_GROUP)
+    if _differs_beyond_status(old, new):
+        yield Key("clique", namespace, obj["metadata"]["name"]), 0.0
+        yield _replica(obj), 0.0
+        if group:
+            yield Key("group", namespace, group), 0.0
+    elif group:
+        yield Key("group", namespace, group), 0.0
+    yield from _summaries(obj)
+
+
+def _group(old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
+    if _differs_beyond_status(old, new):
+        yield Key("group", obj["metadata"]["namespace"], obj["metadata"]["name"]), 0.0
+        yield _replica(obj), 0.0
+    yield from _summaries(obj)
+
+
+def _gang(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
+    was = conditions.is_true(old, CONDITION_PODGANG_INITIALIZED)
+    is_whole = conditions.is_true(new, CONDITION_PODGANG_INITIALIZED)
+    differs = _differs_beyond_status(old, new)
+    if differs or was != is_whole:
+        yield _replica(obj), 0.0
+    if is_whole and (differs or not was):
+        namespace = obj["metadata"]["namespace"]
+        for group in obj["spec"]["podgroups"]:
+            yield Key("clique", namespace, group["name"]), 0.0
+        for waiting in cache.based_on(namespace, obj["metadata"]["name"]):
+            yield Key("clique", namespace, waiting.name), 0.0
+
+
+def _set(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
+    """A changed spec concerns all that the set owns, at any depth; its status concerns nobody."""
+    namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
+    if not _differs_beyond_status(old, new):
+        return
+    yield Key("set", namespace, name), 0.0
+    if graph := label(obj, DGD_LABEL):
+        yield Key("graph", namespace, graph), 0.0
+    uid = obj["metadata"]["uid"]
+    for i in sorted({*range(obj["spec"].get("replicas") or 0), *cache.replicas_of(uid)}):
+        yield Key("replica", namespace, name, i), 0.0
+    for owned in list(cache.owned(uid)):
+        yield from _whole_tree(cache, owned)
+
+
+def _whole_tree(cache: Cache, obj: Json) -> Iterator[Asked]:
+    namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
+    if obj["kind"] == POD_CLIQUE.kind:
+        yield Key("clique", namespace, name), 0.0
+    elif obj["kind"] == SCALING_GROUP.kind:
+        yield Key("group", namespace, name), 0.0
+        for member in list(cache.owned(obj["metadata"]["uid"])):
+            yield from _whole_tree(cache, member)
+
+
+def _topology(cache: Cache, obj: Json) -> Iterator[Asked]:
+    for pcs in cache.all(POD_CLIQUE_SET):
+        template = Template.of(pcs)
+        if topology_name(template) == obj["metadata"]["name"]:
+            yield Key("set", template.namespace, template.name), 0.0
+            for i in range(template.replicas):
+                yield Key("replica", template.namespace, template.name, i), 0.0
+
+
+def _owner(obj: Json) -> Key:
+    """Of a Service, autoscaler, account, role, binding or secret."""
+    namespace = obj["metadata"]["namespace"]
+    if graph := label(obj, DGD_LABEL):
+        return Key("graph", namespace, graph)
+    if label(obj, LABEL_PCS_REPLICA_INDEX):
+        return _replica(obj)
+    return Key("set", namespace, label(obj, PART_OF))
+
+
+def _replica(obj: Json) -> Key:
+    index = label(obj, LABEL_PCS_REPLICA_INDEX)
+    return Key("replica", obj["metadata"]["namespace"], label(obj, PART_OF), int(index) if index.isdigit() else 0)
+
+
+def _summaries(obj: Json) -> Iterator[Asked]:
+    namespace = obj["metadata"]["namespace"]
+    yield Key("set", namespace, label(obj, PART_OF)), GATHER_S
+    if graph := label(obj, DGD_LABEL):
+        yield Key("graph", namespace, graph), GATHER_S
+
+
+def _differs_beyond_status(old: Json | None, new: Json | None) -> bool:
+    if old is None or new is None:
+        return True
+    if is_terminating(old) != is_terminating(new):
+        return True
+    if any(old["metadata"].get(name) != new["metadata"].get(name) for name in ("uid", "labels", "annotations")):
+        return True
+    return any(old.get(name) != new.get(name) for name in {*old, *new} - {"metadata", "status"})

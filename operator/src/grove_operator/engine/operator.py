@@ -1,0 +1,217 @@
+"""The one loop: watches fill the cache, changes ask for keys, keys become plans, plans become writes.
+
+    Informer / deliver ──> Cache ──> touched ──> WorkQueue ──> Reconcilers ──> plan ──> Executor ──┐
+                             ^                                                                     │
+                             └───────────────────── answers to our own writes ────────────────────┘
+
+A status of our own is written only after it has differed for `GATHER_S`, so that a burst of pod events costs one write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from grove_operator.api.constants import MANAGED_BY, MANAGED_BY_VALUE
+from grove_operator.api.kinds import (
+    CLUSTER_TOPOLOGY_BINDING,
+    DYNAMO_GRAPH_DEPLOYMENT,
+    EVENT,
+    HPA,
+    POD,
+    POD_CLIQUE,
+    POD_CLIQUE_SET,
+    POD_GANG,
+    ROLE,
+    ROLE_BINDING,
+    SCALING_GROUP,
+    SECRET,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    Json,
+    Kind,
+    key_of,
+)
+from grove_operator.core.observed import Trouble
+from grove_operator.core.outcome import EventSpec
+from grove_operator.core.settings import Settings
+from grove_operator.engine.cache import Cache, trimmed_pod
+from grove_operator.engine.events import EventSource, news
+from grove_operator.engine.executor import Executor, Result
+from grove_operator.engine.informer import Informer, keep_all
+from grove_operator.engine.keys import GATHER_S, Key, touched
+from grove_operator.engine.plan import Action, Plan, plan
+from grove_operator.engine.ports import ApiError, Clock, KubeApi
+from grove_operator.engine.queue import WorkQueue
+from grove_operator.engine.reconcilers import Case, Reconcilers
+
+log = logging.getLogger(__name__)
+
+ROOTS = (POD_CLIQUE_SET, DYNAMO_GRAPH_DEPLOYMENT, CLUSTER_TOPOLOGY_BINDING)
+CHILDREN = (
+    SCALING_GROUP,
+    POD_CLIQUE,
+    POD_GANG,
+    POD,
+    SERVICE,
+    HPA,
+    SERVICE_ACCOUNT,
+    ROLE,
+    ROLE_BINDING,
+    SECRET,
+)
+OURS = f"{MANAGED_BY}={MANAGED_BY_VALUE}"
+
+
+@dataclass(slots=True)
+class Metrics:
+    """Counters since the start; `writes` by (verb, kind, subresource), Events under their own kind."""
+
+    writes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    reconciles: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    queue_depth: int = 0
+
+
+class Operator:
+    """Runs in one event loop. With `watch_roots=False` somebody else tells about the roots through `deliver`."""
+
+    def __init__(
+        self,
+        api: KubeApi,
+        clock: Clock,
+        *,
+        watch_roots: bool = True,
+        settings: Settings | None = None,
+        writes_in_flight: int = 64,
+        workers: int = 32,
+    ) -> None:
+        self.synced = asyncio.Event()
+        self.metrics = Metrics()
+        self._api, self._clock, self._workers = api, clock, workers
+        self._queue: WorkQueue[Key] = WorkQueue(clock)
+        self._troubles: dict[Key, tuple[Trouble, ...]] = {}
+        self._status_due: dict[Key, float] = {}
+        self._cache = Cache(self._changed)
+        self._events = EventSource(clock)
+        self._executor = Executor(api, self._cache, writes_in_flight)
+        self.metrics.writes = self._executor.writes
+        self._reconcilers = Reconcilers(
+            self._cache, clock, settings or Settings(), lambda key: self._troubles.get(key, ())
+        )
+        kinds = (*CHILDREN, *ROOTS) if watch_roots else CHILDREN
+        self._informers = [self._informer(kind) for kind in kinds]
+
+    async def run(self) -> None:
+        """Runs until cancelled: syncs the caches first, then works."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for informer in self._informers:
+                    tasks.create_task(informer.run())
+                for informer in self._informers:
+                    await informer.synced.wait()
+                self.synced.set()
+                for _ in range(self._workers):
+                    tasks.create_task(self._work())
+        finally:
+            self._queue.close()
+
+    def deliver(self, kind: Kind, event_type: str | None, body: Json) -> None:
+        """News about a root, in this loop's thread; `event_type` None means: it was there when the watch began."""
+        obj = {**body, "kind": kind.kind, "apiVersion": kind.api_version}
+        if event_type == "DELETED":
+            self._cache.remove(key_of(obj), obj["metadata"].get("uid", ""))
+        else:
+            self._cache.put(obj)
+
+    def _informer(self, kind: Kind) -> Informer:
+        def on_change(old: Json | None, new: Json | None) -> None:
+            if new is not None:
+                self._cache.put({**new, "kind": kind.kind, "apiVersion": kind.api_version})
+            elif old is not None:
+                gone = {**old, "kind": kind.kind}
+                self._cache.remove(key_of(gone), gone["metadata"].get("uid", ""))
+
+        selector = OURS if kind in CHILDREN else ""
+        trim = trimmed_pod if kind is POD else keep_all
+        return Informer(self._api, self._clock, kind, on_change, label_selector=selector, trim=trim)
+
+    def _changed(self, old: Json | None, new: Json | None) -> None:
+        for key, after_s in touched(self._cache, old, new):
+            self._queue.add(key, after_s)
+        if new is None and old is not None:
+            self._events.forget(old["metadata"].get("uid", ""))
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.get()
+            self.metrics.queue_depth = len(self._queue)
+            self.metrics.reconciles[key.level] += 1
+            try:
+                await self._reconcile(key)
+            except Exception:
+                self.metrics.failures[key.level] += 1
+                log.exception("%s %s/%s could not be reconciled; it is tried again", key.level, key.namespace, key.name)
+                self._queue.retry(key)
+            finally:
+                self._queue.done(key)
+
+    async def _reconcile(self, key: Key) -> None:
+        case = self._reconcilers.case(key)
+        if case is None:
+            self._troubles.pop(key, None)
+            self._status_due.pop(key, None)
+            self._queue.forget(key)
+            return
+        todo = plan(case.outcome, case.owner, case.existing)
+        actions = [*todo.actions, *self._status_if_due(key, todo)]
+        results = await self._executor.run(actions, case.owner["metadata"]["uid"]) if actions else []
+        self._judge(key, todo, results)
+        await self._tell(case, results)
+        if case.outcome.wake_after_s is not None:
+            self._queue.add(key, case.outcome.wake_after_s)
+
+    def _status_if_due(self, key: Key, todo: Plan) -> Iterable[Action]:
+        if todo.own_status is None:
+            self._status_due.pop(key, None)
+            return ()
+        now = self._clock.monotonic()
+        due = self._status_due.setdefault(key, now + GATHER_S)
+        if now < due:
+            self._queue.add(key, due - now)
+            return ()
+        del self._status_due[key]
+        return (todo.own_status,)
+
+    def _judge(self, key: Key, todo: Plan, results: list[Result]) -> None:
+        """Remember what went wrong for the status, and when to try again."""
+        troubles = [result.trouble for result in results if result.trouble]
+        for foreign in todo.foreign:
+            text = f"{foreign} exists and is not controlled by this object; delete or rename it"
+            troubles.append(Trouble("ERR_OWNERSHIP_CONFLICT", text))
+        before = self._troubles.get(key, ())
+        if tuple(troubles) != before:
+            self._troubles[key] = tuple(troubles)
+            shown_on = Key("set", key.namespace, key.name) if key.level == "replica" else key
+            self._queue.add(shown_on, GATHER_S)
+        if not troubles:
+            self._troubles.pop(key, None)
+        if troubles or any(result.must_retry for result in results):
+            self._queue.retry(key, max((result.retry_after_s for result in results), default=0.0))
+        else:
+            self._queue.forget(key)
+
+    async def _tell(self, case: Case, results: list[Result]) -> None:
+        specs: list[EventSpec] = [*case.outcome.events, *news(case.owner, results)]
+        for spec in specs:
+            body = self._events.manifest(spec)
+            if body is None:
+                continue
+            try:
+                self.metrics.writes[("create", EVENT.kind, "")] += 1
+                await self._api.create(EVENT, body["metadata"]["namespace"], body)
+            except ApiError as error:
+                log.info("event %s on %s was not taken: %s", spec.reason, spec.about["metadata"]["name"], error)

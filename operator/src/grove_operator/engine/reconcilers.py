@@ -1,0 +1,220 @@
+"""From a key to its owner, its outcome and everything live that the plan must compare: gather, then judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from grove_operator.api import names
+from grove_operator.api.constants import (
+    LABEL_BASE_POD_GANG,
+    LABEL_PCS_REPLICA_INDEX,
+    LABEL_POD_GANG,
+    PART_OF,
+)
+from grove_operator.api.kinds import (
+    CLUSTER_TOPOLOGY_BINDING,
+    DYNAMO_GRAPH_DEPLOYMENT,
+    POD,
+    POD_CLIQUE,
+    POD_CLIQUE_SET,
+    POD_GANG,
+    SCALING_GROUP,
+    Json,
+    ObjectKey,
+    key_of,
+)
+from grove_operator.core import podclique, podcliqueset, podstate, replica, scalinggroup
+from grove_operator.core.objects import controller_uid, is_terminating, label
+from grove_operator.core.observed import CliqueView, GroupView, ReplicaView, SetView, Trouble
+from grove_operator.core.outcome import Outcome, Scale
+from grove_operator.core.settings import Settings
+from grove_operator.core.template import Template
+from grove_operator.core.topology import topology_name
+from grove_operator.dynamo import mapping, status
+from grove_operator.dynamo.graph import MappingError
+from grove_operator.engine.cache import Cache
+from grove_operator.engine.keys import Key
+from grove_operator.engine.ports import Clock
+
+Troubles = Callable[[Key], Iterable[Trouble]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One reconciliation: whose, what came out of it, and what exists."""
+
+    owner: Json
+    outcome: Outcome
+    existing: Mapping[ObjectKey, Json] = field(default_factory=dict)
+
+
+class Reconcilers:
+    """`case(key)` is None when there is nothing to decide: the owner is gone, going, or not known yet."""
+
+    def __init__(self, cache: Cache, clock: Clock, settings: Settings, troubles: Troubles) -> None:
+        self._cache, self._clock, self._settings, self._troubles = cache, clock, settings, troubles
+        self._templates: dict[str, Template] = {}
+
+    def case(self, key: Key) -> Case | None:
+        gather = {
+            "graph": self._graph,
+            "set": self._set,
+            "replica": self._replica,
+            "group": self._group,
+            "clique": self._clique,
+        }
+        return gather[key.level](key)
+
+    def _graph(self, key: Key) -> Case | None:
+        dgd = self._cache.get(DYNAMO_GRAPH_DEPLOYMENT, key.namespace, key.name)
+        if dgd is None or is_terminating(dgd):
+            return None
+        owned = list(self._cache.owned(dgd["metadata"]["uid"]))
+        existing = {key_of(obj): obj for obj in owned}
+        troubles = [trouble.description for trouble in self._troubles(key)]
+        try:
+            children = mapping.children(dgd)
+            scaled = mapping.child_replicas(dgd)
+        except MappingError as error:
+            children, scaled = [_stub(obj) for obj in owned], {}
+            troubles.append(str(error))
+        pcs = self._cache.get(POD_CLIQUE_SET, key.namespace, key.name)
+        if pcs is not None:
+            existing[key_of(pcs)] = pcs
+        set_uid = pcs["metadata"]["uid"] if pcs and controller_uid(pcs) == dgd["metadata"]["uid"] else ""
+        cliques: dict[str, Json] = {}
+        groups: dict[str, Json] = {}
+        scales: list[Scale] = []
+        for name, (is_group, replicas) in scaled.items():
+            kind = SCALING_GROUP if is_group else POD_CLIQUE
+            live = self._cache.get(kind, key.namespace, name)
+            if live is not None and set_uid and controller_uid(live) == set_uid:
+                (groups if is_group else cliques)[name] = live
+                existing[key_of(live)] = live
+                scales.append(Scale(key_of(live), replicas))
+        said = status.status(dgd, cliques, groups, troubles, self._clock.now())
+        return Case(dgd, Outcome(tuple(children), said, scales=tuple(scales)), existing)
+
+    def _set(self, key: Key) -> Case | None:
+        template = self._template(key.namespace, key.name)
+        if template is None:
+            return None
+        cliques: dict[str, Json] = {}
+        groups: dict[str, Json] = {}
+        for obj in self._cache.owned(template.uid):
+            if obj["kind"] == POD_CLIQUE.kind:
+                cliques[obj["metadata"]["name"]] = obj
+            elif obj["kind"] == SCALING_GROUP.kind:
+                groups[obj["metadata"]["name"]] = obj
+        indices = {*range(template.replicas), *self._cache.replicas_of(template.uid)}
+        keys = [key, *(Key("replica", key.namespace, key.name, i) for i in indices)]
+        troubles = tuple(trouble for k in keys for trouble in self._troubles(k))
+        view = SetView(template, cliques, groups, self._topology(template), troubles)
+        outcome = podcliqueset.reconcile(view, self._clock.now(), self._settings)
+        existing = {key_of(obj): obj for obj in self._cache.owned(template.uid, "")}
+        return Case(template.obj, outcome, existing)
+
+    def _replica(self, key: Key) -> Case | None:
+        template = self._template(key.namespace, key.name)
+        if template is None:
+            return None
+        owned = list(self._cache.owned(template.uid, str(key.replica)))
+        cliques = {obj["metadata"]["name"]: obj for obj in owned if obj["kind"] == POD_CLIQUE.kind}
+        groups = {obj["metadata"]["name"]: obj for obj in owned if obj["kind"] == SCALING_GROUP.kind}
+        for group in groups.values():
+            members = self._cache.owned(group["metadata"]["uid"])
+            cliques |= {obj["metadata"]["name"]: obj for obj in members if obj["kind"] == POD_CLIQUE.kind}
+        view = ReplicaView(
+            template,
+            key.replica,
+            cliques,
+            groups,
+            {obj["metadata"]["name"]: obj for obj in owned if obj["kind"] == POD_GANG.kind},
+            {name: self._pods(clique) for name, clique in cliques.items()},
+            self._topology(template),
+        )
+        outcome = replica.reconcile(view, self._clock.now(), self._settings)
+        return Case(template.obj, outcome, {key_of(obj): obj for obj in owned})
+
+    def _group(self, key: Key) -> Case | None:
+        obj = self._cache.get(SCALING_GROUP, key.namespace, key.name)
+        template = self._template_of(obj)
+        if obj is None or template is None or is_terminating(obj):
+            return None
+        owned = list(self._cache.owned(obj["metadata"]["uid"]))
+        cliques = {member["metadata"]["name"]: member for member in owned}
+        view = GroupView(template, obj, cliques, tuple(self._troubles(key)))
+        outcome = scalinggroup.reconcile(view, self._clock.now())
+        return Case(obj, outcome, {key_of(member): member for member in owned})
+
+    def _clique(self, key: Key) -> Case | None:
+        obj = self._cache.get(POD_CLIQUE, key.namespace, key.name)
+        template = self._template_of(obj)
+        if obj is None or template is None or is_terminating(obj):
+            return None
+        pods = self._pods(obj)
+        base = self._gang(template, label(obj, LABEL_BASE_POD_GANG))
+        view = CliqueView(
+            template,
+            obj,
+            pods,
+            self._gang(template, label(obj, LABEL_POD_GANG)),
+            base,
+            self._scheduled(key.namespace, base) if any(podstate.has_grove_gate(p) for p in pods) else {},
+            self._cache.previous_pods(obj["metadata"]["uid"]),
+            tuple(self._troubles(key)),
+        )
+        outcome = podclique.reconcile(view, self._clock.now(), self._settings)
+        return Case(obj, outcome, {key_of(pod): pod for pod in pods})
+
+    def _pods(self, clique: Json) -> tuple[Json, ...]:
+        owned = self._cache.owned(clique["metadata"]["uid"])
+        return tuple(sorted((o for o in owned if o["kind"] == POD.kind), key=lambda o: str(o["metadata"]["name"])))
+
+    def _scheduled(self, namespace: str, base: Json | None) -> dict[str, int]:
+        """Scheduled pods of each PodClique that the base gang names."""
+        counts: dict[str, int] = {}
+        for group in base["spec"]["podgroups"] if base else ():
+            clique = self._cache.get(POD_CLIQUE, namespace, group["name"])
+            if clique is not None:
+                pods = self._pods(clique)
+                counts[group["name"]] = sum(podstate.is_scheduled(p) and not is_terminating(p) for p in pods)
+        return counts
+
+    def _gang(self, template: Template, name: str) -> Json | None:
+        gang = self._cache.get(POD_GANG, template.namespace, name) if name else None
+        return gang if gang is not None and controller_uid(gang) == template.uid else None
+
+    def _topology(self, template: Template) -> Json | None:
+        name = topology_name(template) if self._settings.topology_enabled else ""
+        return self._cache.get(CLUSTER_TOPOLOGY_BINDING, "", name) if name else None
+
+    def _template(self, namespace: str, name: str) -> Template | None:
+        pcs = self._cache.get(POD_CLIQUE_SET, namespace, name)
+        if pcs is None or is_terminating(pcs):
+            return None
+        uid = pcs["metadata"]["uid"]
+        known = self._templates.get(uid)
+        if known is None or known.obj is not pcs:
+            known = self._templates[uid] = Template.of(pcs)
+        return known
+
+    def _template_of(self, obj: Json | None) -> Template | None:
+        """The set that a PodClique or group belongs to; None when its label names another set than its owner is."""
+        if obj is None or not label(obj, LABEL_PCS_REPLICA_INDEX).isdigit():
+            return None
+        template = self._template(obj["metadata"]["namespace"], label(obj, PART_OF))
+        owner = controller_uid(obj)
+        if template is None or owner == template.uid:
+            return template
+        i = int(label(obj, LABEL_PCS_REPLICA_INDEX))
+        groups = (names.scaling_group(template.name, i, group.name) for group in template.groups)
+        live = (self._cache.get(SCALING_GROUP, template.namespace, name) for name in groups)
+        return template if any(group and group["metadata"]["uid"] == owner for group in live) else None
+
+
+def _stub(obj: Json) -> Json:
+    """Holds that the object exists, and nothing else about it."""
+    meta = {"name": obj["metadata"]["name"], "namespace": obj["metadata"]["namespace"]}
+    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": meta}

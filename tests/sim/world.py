@@ -1,0 +1,119 @@
+"""A simulated cluster for stories: API server, nodes that work, a scheduler that binds what is ungated, our operator."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import yaml
+
+from grove_operator.api.kinds import ALL_KINDS, DYNAMO_GRAPH_DEPLOYMENT, EVENT, POD, POD_CLIQUE_SET, Json, Kind
+from grove_operator.engine.informer import Informer
+from grove_operator.engine.operator import Operator
+from grove_operator.engine.ports import ApiError
+from grove_operator.sim.apiserver import SimApi
+from grove_operator.sim.clock import SimClock
+from grove_operator.sim.nodeagent import SimNodeAgent
+
+INPUTS = Path(__file__).parent.parent / "golden" / "inputs"
+
+
+def load(name: str) -> Json:
+    document: Json = yaml.safe_load((INPUTS / name).read_text())
+    return document
+
+
+class BindEverything:
+    """A scheduler for tests: every ungated pod goes to the one node, which has room for all."""
+
+    def __init__(self, api: SimApi, clock: SimClock) -> None:
+        self._api = api
+        self._pods = Informer(api, clock, POD, self._on_change)
+        self._due: asyncio.Queue[Json] = asyncio.Queue()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._pods.run())
+            while True:
+                pod = await self._due.get()
+                meta = pod["metadata"]
+                binding: Json = {"metadata": {"name": meta["name"], "uid": meta["uid"]}, "target": {"name": "node-1"}}
+                try:
+                    await self._api.create(POD, meta["namespace"], binding, subresource_of=f"{meta['name']}/binding")
+                except ApiError:
+                    continue
+
+    def _on_change(self, old: Json | None, new: Json | None) -> None:
+        spec = new["spec"] if new else {}
+        if new and not spec.get("nodeName") and not spec.get("schedulingGates"):
+            self._due.put_nowait(new)
+
+
+class World:
+    """`api` sees as the test does; the operator writes as user "operator", the scheduler as "scheduler"."""
+
+    def __init__(self) -> None:
+        self.clock = SimClock()
+        self.api = SimApi(self.clock)
+        self.operator: Operator | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def start(self) -> None:
+        self.start_operator()
+        scheduler = BindEverything(self.api.as_user("scheduler"), self.clock)
+        self._tasks["scheduler"] = asyncio.create_task(scheduler.run())
+        nodes = SimNodeAgent(self.api.as_user("nodes"), self.clock)
+        self._tasks["nodes"] = asyncio.create_task(nodes.run())
+
+    def start_operator(self) -> None:
+        self.operator = Operator(self.api.as_user("operator"), self.clock)
+        self._tasks["operator"] = asyncio.create_task(self.operator.run())
+
+    async def stop_operator(self) -> None:
+        await _end(self._tasks.pop("operator"))
+
+    async def stop(self) -> None:
+        for task in self._tasks.values():
+            await _end(task)
+
+    async def apply(self, obj: Json) -> Json:
+        kind = {k.kind: k for k in (POD_CLIQUE_SET, DYNAMO_GRAPH_DEPLOYMENT)}[obj["kind"]]
+        return await self.api.create(kind, obj["metadata"]["namespace"], obj)
+
+    async def rest(self, seconds: float = 30.0) -> None:
+        """Let everything happen that will happen."""
+        await self.clock.advance(seconds)
+
+    def writes_of(self, user: str) -> int:
+        return sum(1 for w in self.api.writes if w.user == user and w.kind != EVENT.kind)
+
+    def names(self, kind: Kind) -> list[str]:
+        return [obj["metadata"]["name"] for obj in self.api.objects(kind)]
+
+    def everything(self) -> list[str]:
+        """kind/name of all objects but Events."""
+        return sorted(f"{k.kind}/{name}" for k in ALL_KINDS if k is not EVENT for name in self.names(k))
+
+    def pods(self, clique: str) -> list[Json]:
+        return [p for p in self.api.objects(POD) if p["metadata"]["labels"]["grove.io/podclique"] == clique]
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        return
+
+
+@asynccontextmanager
+async def world() -> AsyncIterator[World]:
+    it = World()
+    it.start()
+    await it.clock.settle()
+    try:
+        yield it
+    finally:
+        await it.stop()
