@@ -160,6 +160,11 @@ class Gang:
         return all(sum(m.node is not None or not m.is_gated for m in g.members) >= g.minimum for g in self.podgroups)
 
     @property
+    def stands(self) -> bool:
+        """Every podgroup has its minimum of bound members."""
+        return all(sum(m.node is not None for m in g.members) >= g.minimum for g in self.podgroups)
+
+    @property
     def base_key(self) -> str | None:
         return f"{self.namespace}/{self.base}" if self.base else None
 

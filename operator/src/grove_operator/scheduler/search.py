@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grove_operator.scheduler.capacity import Capacity
 from grove_operator.scheduler.model import Policy
@@ -41,8 +40,8 @@ class Task:
 Agenda = tuple[Task, "Agenda"] | None
 Option = tuple[int, int, int]
 """(level, domain, packing variant)."""
-Key = tuple[tuple[int, ...], tuple[int, ...], int]
-"""Levels lost per scope, domains used per scope (both outermost first), hosts."""
+Key = tuple[bool, tuple[int, ...], tuple[int, ...], int]
+"""No room for siblings, levels lost per scope, domains used per scope (both outermost first), hosts."""
 
 
 @dataclass(eq=False, slots=True)
@@ -87,12 +86,13 @@ class Search:
         for option in self._options(root, lookahead):
             if best is not None and (option[0] != found_level or compared >= self.policy.compared):
                 break
+            crowds = lookahead is not None and not self._holds(lookahead, option)
             stack = self._run(root, option)
             if stack is not None:
                 compared += 1
                 found_level = option[0]
                 solution = [(f.task, f.slots) for f in stack]
-                key, is_perfect = self._judge(tree, bound, solution)
+                key, is_perfect = self._judge(tree, bound, solution, crowds=crowds)
                 if best is None or key < best[0]:
                     best = (key, solution)
                 self.table.undo(self.start)
@@ -158,9 +158,9 @@ class Search:
         found = set()
         for depth, frame in enumerate(stack):
             at = [self.index.position[rows] for _, rows, _ in frame.slots]
-            if any(bool(((p >= lo) & (p < hi)).any()) for p in at):
-                found.add(depth)
-            elif frame.task.scope is not None and not frame.slots and frame.task.lo <= lo and hi <= frame.task.hi:
+            took = any(bool(((p >= lo) & (p < hi)).any()) for p in at)
+            encloses = not frame.slots and frame.task.lo <= lo and hi <= frame.task.hi
+            if took or encloses:
                 found.add(depth)
         return found
 
@@ -242,7 +242,7 @@ class Search:
         need, room = self.capacity.columns(scope.full, lo, hi)
         starts = self.index.lo[level][first : first + len(feasible)] - lo
         full = (np.add.reduceat(room, starts, axis=0)[ids] >= need).all(axis=1)
-        keys: list[NDArray[Any]] = [ids]
+        keys: list[Any] = [ids]
         for broader in range(level, task.level, -1):
             keys.append(self._leftover(scope.demand, broader, level, lo, hi)[ids])
         keys += [~full, self._hosts_bound(scope.demand, level, lo, hi)[ids]]
@@ -253,10 +253,7 @@ class Search:
         """Free amount of the demand's scarcest resource around each domain of `level`: the tightest is best."""
         rows = self.index.perm[lo:hi]
         columns = [c for r, c in self.table.column.items() if "/" in r and any(s.request[c] for s, _ in demand)]
-        if columns:
-            free = self.table.free[rows][:, columns].sum(axis=1)
-        else:
-            free = demand[0][0].fits[rows]
+        free = self.table.free[rows][:, columns].sum(axis=1) if columns else demand[0][0].fits[rows]
         start, stop = self.index.inside(broader, lo, hi)
         sums = np.add.reduceat(free, np.maximum(self.index.lo[broader][start:stop] - lo, 0))
         first, end = self.index.inside(level, lo, hi)
@@ -301,7 +298,7 @@ class Search:
         """Domains of the level, over all nodes, that the scope's bound members leave open."""
         return self._allowed_by_anchors(scope, level, 0, len(self.table))
 
-    def _judge(self, tree: Scope, bound: int, solution: list[tuple[Task, Slots]]) -> tuple[Key, bool]:
+    def _judge(self, tree: Scope, bound: int, solution: list[tuple[Task, Slots]], *, crowds: bool) -> tuple[Key, bool]:
         """Key of a complete solution (smaller is better) and whether nothing can beat it (`bound`: fewest hosts)."""
         rows = rows_by_leaf([p for task, slots in solution for p in self.hand_out(task, slots)])
         lost: list[int] = []
@@ -312,7 +309,13 @@ class Search:
             spread.append(used)
         hosts = len({r for found in rows.values() for r in found})
         is_perfect = not any(lost) and hosts <= max(bound, 1)
-        return (tuple(lost), tuple(spread), hosts), is_perfect
+        return (crowds, tuple(lost), tuple(spread), hosts), is_perfect
+
+    def _holds(self, scope: Scope, option: Option) -> bool:
+        """Could the option's domain hold the scope, as far as the necessary tests tell?"""
+        level, domain, _ = option
+        lo, hi = int(self.index.lo[level][domain]), int(self.index.hi[level][domain])
+        return bool(self.capacity.feasible(scope, level, lo, hi).all())
 
     def fewest_domains(self, scope: Scope) -> int:
         """Lower bound on the domains of its wished level that the scope needs, by capacity sums alone."""

@@ -67,6 +67,9 @@ class Solver:
     def place_minima(self, key: str) -> bool:
         """Places what is missing of the gang's minima, all or nothing; True when the minima stand."""
         gang = self.gangs[key]
+        base = self.gangs.get(gang.base_key or "")
+        if base is not None and not base.stands:
+            return False  # not a refusal: it isn't its turn before its base gang is placed
         try:
             search, tree, siblings = self._prepare(gang)
         except ScopeError as error:
