@@ -4,20 +4,20 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PWD/.venv/bin:$PATH"
 namespace=vllm-v1-disagg-router
+kubectl="kubectl --kubeconfig ${GROVE_HOME:-$PWD/.grove}/clusters/local/kubeconfig --namespace $namespace"
 
+grove tools
 grove up
-grove pulumi -- stack select --create local
-grove pulumi -- up --yes --skip-preview --stack local
+grove pulumi --install-official-timeout 20 -- up --yes --skip-preview
+$kubectl wait --for=jsonpath='{.status.state}'=successful dynamographdeployment/dynamo-grove --timeout=120s
+$kubectl wait --for=condition=Ready pod --all --timeout=120s
 
-kubeconfig=$(grove status -o json | python -c 'import json, sys; print(json.load(sys.stdin)["kubeconfig"])')
-echo
-kubectl --kubeconfig "$kubeconfig" --namespace "$namespace" get pods -o wide
-echo
-grove tree --namespace "$namespace"
+echo && $kubectl get pods -o wide
+echo && grove tree --namespace "$namespace"
 cat <<END
 
 Go on with
-  kubectl --kubeconfig $kubeconfig --namespace $namespace get podcliques,podgangs,services
+  $kubectl get podcliques,podgangs,services
   .venv/bin/grove pulumi -- preview
   .venv/bin/grove down
 END
