@@ -1,0 +1,94 @@
+"""CRDs are generated, committed, and the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grove_operator.api.crds import all_crds, stale_crds, write_crds
+from grove_operator.api.kinds import Json
+
+COMMITTED = Path(__file__).parents[3] / "operator" / "crds"
+
+
+def schema(plural: str) -> Json:
+    (found,) = [crd for crd in all_crds() if crd["spec"]["names"]["plural"] == plural]
+    root: Json = found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return root
+
+
+def at(plural: str, place: str) -> Json:
+    node = schema(plural)
+    for part in place.split("."):
+        node = node["items"] if part == "[]" else node["properties"][part]
+    return node
+
+
+def nodes(node: Any) -> Iterator[Json]:
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from nodes(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from nodes(value)
+
+
+def test_the_committed_files_are_what_the_models_generate() -> None:
+    assert stale_crds(COMMITTED) == []
+
+
+def test_a_stale_folder_is_noticed_and_repaired(tmp_path: Path) -> None:
+    assert len(write_crds(tmp_path)) == 7
+    (tmp_path / "grove.io_podcliques.yaml").unlink()
+    (tmp_path / "grove.io_former.yaml").write_text("x: 1\n")
+    with (tmp_path / "grove.io_podcliquesets.yaml").open("a") as file:
+        file.write("# edited\n")
+    assert stale_crds(tmp_path) == [
+        "grove.io_podcliques.yaml: missing",
+        "grove.io_former.yaml: no model generates it",
+        "grove.io_podcliquesets.yaml: differs from the models",
+    ]
+    assert len(write_crds(tmp_path)) == 3
+    assert stale_crds(tmp_path) == []
+    assert write_crds(tmp_path) == []
+
+
+@pytest.mark.parametrize("crd", all_crds(), ids=lambda crd: crd["metadata"]["name"])
+def test_schemas_are_structural_and_described(crd: Json) -> None:
+    root = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    for node in nodes(root):
+        assert "$ref" not in node
+        assert node.get("additionalProperties") is not False
+        for name, below in node.get("properties", {}).items() if isinstance(node.get("properties"), dict) else ():
+            assert "type" in below or below.get("x-kubernetes-int-or-string"), name
+            assert below.get("description") or name == "metadata", name
+            assert below.get("default", 0) is not None, name
+
+
+@pytest.mark.parametrize(
+    ("plural", "place", "expected"),
+    [
+        ("podcliquesets", "spec.replicas", {"default": 0, "format": "int32"}),
+        ("podcliquesets", "spec.template.cliqueStartupType", {"default": "CliqueStartupTypeAnyOrder"}),
+        ("podcliquesets", "spec.template.cliques", {"x-kubernetes-list-map-keys": ["name"]}),
+        ("podcliquesets", "spec.template.cliques.[].spec.podSpec", {"x-kubernetes-preserve-unknown-fields": True}),
+        ("podcliquesets", "spec.template.podCliqueScalingGroups.[].minAvailable", {"default": 1}),
+        ("podcliquesets", "spec.template.topologyConstraint.pack.required", {"maxLength": 63, "minLength": 1}),
+        ("podcliquesets", "status.conditions", {"x-kubernetes-list-map-keys": ["type"]}),
+        ("podcliquescalinggroups", "spec", {"required": ["cliqueNames", "replicas"]}),
+        ("podcliques", "spec", {"required": ["podSpec", "replicas", "roleName"]}),
+        ("podgangs", "spec", {"required": ["podgroups"]}),
+        ("podgangs", "status", {"required": ["phase"]}),
+        ("clustertopologybindings", "spec.levels", {"minItems": 1, "x-kubernetes-list-type": "atomic"}),
+        ("dynamographdeployments", "spec.services", {"maxProperties": 25, "type": "object"}),
+        ("dynamographdeployments", "spec.backendFramework", {"enum": ["sglang", "vllm", "trtllm"]}),
+        ("dynamographdeployments", "status.state", {"default": "initializing"}),
+    ],
+)
+def test_these_parts_of_the_contract_are_in_the_schema(plural: str, place: str, expected: Json) -> None:
+    node = at(plural, place)
+    assert {key: node.get(key) for key in expected} == expected

@@ -1,0 +1,123 @@
+"""Admission of DynamoGraphDeployments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from grove_operator.api.validation import validate_clustertopologybinding, validate_dynamographdeployment
+from tests.unit.api.manifests import TOPOLOGY, changed, graph, quickstart
+
+S = "spec.services"
+
+
+def test_the_quickstart_has_no_fault() -> None:
+    assert validate_dynamographdeployment(quickstart()) == []
+
+
+def test_any_component_type_is_accepted_and_nulls_count_as_absent() -> None:
+    odd = graph(W={"componentType": "main", "subComponentType": None, "extraPodSpec": {"containers": None}})
+    assert validate_dynamographdeployment(odd) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "field", "says"),
+    [
+        (f"{S}.Frontend.extraPodSpc", {}, f"{S}.Frontend.extraPodSpc", "did you mean extraPodSpec?"),
+        (f"{S}.Frontend.flavour", 1, f"{S}.Frontend.flavour", "remove it; known here: annotations,"),
+        (f"{S}.Frontend.resources", {"limits": {"gpu": 1}}, f"{S}.Frontend.resources.limits.gpu", '"1" in quotes'),
+        (f"{S}.Frontend.resources", {"limits": {"gpu": "1.5"}}, f"{S}.Frontend.resources.limits.gpu", "whole number"),
+        (f"{S}.Frontend.replicas", -1, f"{S}.Frontend.replicas", "greater than or equal to 0"),
+        (f"{S}.Frontend.multinode", {"nodeCount": 1}, f"{S}.Frontend.multinode.nodeCount", "greater than or equal"),
+        (f"{S}.my_service", {}, f"{S}.my_service", "not a DNS label"),
+        (f"{S}.frontend", {}, f"{S}.frontend", "only by upper and lower case"),
+        (
+            f"{S}.Frontend.sharedMemory",
+            {"disabled": True, "size": "1Gi"},
+            f"{S}.Frontend.sharedMemory.size",
+            "disabled",
+        ),
+        (f"{S}.Frontend.sharedMemory", {"size": "much"}, f"{S}.Frontend.sharedMemory.size", "not a quantity"),
+        (f"{S}.Frontend.envs", [{"name": "A"}, {"name": "A"}], f"{S}.Frontend.envs[1].name", "twice"),
+        ("spec.backendFramework", "jax", "spec.backendFramework", "'sglang', 'vllm' or 'trtllm'"),
+        (
+            "spec.pvcs",
+            [{"create": True, "name": "c", "size": "1Gi", "storageClass": "s"}],
+            "spec.pvcs[0].volumeAccessMode",
+            "missing",
+        ),
+        (
+            "spec.restart",
+            {"id": "1", "strategy": {"order": ["Frontend"]}},
+            "spec.restart.strategy.order",
+            "every service",
+        ),
+        ("spec.topologyConstraint", {"packDomain": "rack"}, "spec.topologyConstraint.topologyProfile", "missing"),
+        (
+            "spec.topologyConstraint",
+            {"topologyProfile": "default", "packDomain": "row"},
+            "spec.topologyConstraint.packDomain",
+            "zone, block, rack",
+        ),
+    ],
+)
+def test_one_wrong_field_is_one_clear_fault(place: str, value: Any, field: str, says: str) -> None:
+    (fault,) = validate_dynamographdeployment(changed(quickstart(), place, value), topologies={"default": TOPOLOGY})
+    assert fault.field == field
+    assert says in str(fault)
+
+
+@pytest.mark.parametrize(("length", "fits"), [(45 - len("dynamo-grove"), True), (46 - len("dynamo-grove"), False)])
+def test_a_service_name_shares_45_characters_with_the_graph(length: int, fits: bool) -> None:
+    faults = validate_dynamographdeployment(graph(**{"s" * length: {}}))
+    assert [fault.field for fault in faults] == ([] if fits else [f"{S}.{'s' * length}"])
+    assert fits or "is too long" in faults[0].message
+
+
+def test_a_multinode_service_name_counts_twice() -> None:
+    name = "s" * 15  # 12 + 2 * 15 + 4 = 46
+    (fault,) = validate_dynamographdeployment(graph(**{name: {"multinode": {"nodeCount": 2}}}))
+    assert "1 more than the 45 that fit" in fault.message
+    assert validate_dynamographdeployment(graph(**{name[:-1]: {"multinode": {"nodeCount": 2}}})) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "field"),
+    [
+        (f"{S}.Another", {}, f"{S}.Another"),
+        (f"{S}.Frontend.multinode", {"nodeCount": 2}, f"{S}.Frontend.multinode"),
+        (f"{S}.Frontend.topologyConstraint", {"packDomain": "rack"}, f"{S}.Frontend.topologyConstraint"),
+    ],
+)
+def test_the_shape_of_a_live_graph_is_fixed(place: str, value: Any, field: str) -> None:
+    new = changed(quickstart(), place, value)
+    if "topologyConstraint" in place:
+        profile = {"topologyProfile": "default", "packDomain": "zone"}
+        new = changed(new, "spec.topologyConstraint", profile)
+        old = changed(quickstart(), "spec.topologyConstraint", profile)
+    else:
+        old = quickstart()
+    faults = validate_dynamographdeployment(new, old)
+    assert [(fault.field, fault.reason) for fault in faults] == [(field, "Forbidden")]
+
+
+def test_replicas_and_images_of_a_live_graph_may_change() -> None:
+    assert (
+        validate_dynamographdeployment(changed(quickstart(), f"{S}.VllmDecodeWorker.replicas", 4), quickstart()) == []
+    )
+
+
+def test_levels_and_keys_of_a_topology_are_unique() -> None:
+    doubled = changed(TOPOLOGY, "spec.levels.1", TOPOLOGY["spec"]["levels"][0])
+    assert validate_clustertopologybinding(TOPOLOGY) == []
+    assert [(fault.field, fault.reason) for fault in validate_clustertopologybinding(doubled)] == [
+        ("spec.levels[1].domain", "Duplicate"),
+        ("spec.levels[1].key", "Duplicate"),
+    ]
+
+
+def test_a_topology_binds_only_schedulers_that_know_topologies() -> None:
+    entry = {"schedulerName": "default-scheduler", "topologyReference": "x"}
+    (fault,) = validate_clustertopologybinding(changed(TOPOLOGY, "spec.schedulerTopologyBindings", [entry]))
+    assert fault.field == "spec.schedulerTopologyBindings[0].schedulerName"
