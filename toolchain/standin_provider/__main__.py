@@ -66,7 +66,7 @@ def main() -> int:
     server.stop(grace=2).wait()
     if orderly.is_set():
         provider.journal.close()
-    provider.log.close()
+    provider.close()
     return 0
 
 

@@ -106,6 +106,15 @@ class StandinProvider(provider_pb2_grpc.ResourceProviderServicer):
         self._program_kinds: dict[tuple[str, str], bool] = {}
         self._last_engine = ""
 
+    def close(self) -> None:
+        """Drops every connection to engines and API servers."""
+        with self._lock:
+            instances, self._instances = list(self._instances.values()), {}
+        for instance in instances:
+            if instance.cluster is not None:
+                instance.cluster.api.close()
+        self.log.close()
+
     # --- who is speaking
 
     def Handshake(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
