@@ -1,4 +1,4 @@
-"""A simulated cluster for stories: API server, nodes that work, a scheduler that binds what is ungated, our operator."""
+"""A simulated cluster for stories: API server, working nodes, a scheduler that binds what is ungated, and an operator."""
 
 from __future__ import annotations
 
@@ -70,6 +70,10 @@ class World:
     def start_operator(self) -> None:
         self.operator = Operator(self.api.as_user("operator"), self.clock)
         self._tasks["operator"] = asyncio.create_task(self.operator.run())
+
+    def kill_operator(self) -> None:
+        """At once: requests under way are answered to nobody."""
+        self._tasks.pop("operator").cancel()
 
     async def stop_operator(self) -> None:
         await _end(self._tasks.pop("operator"))

@@ -22,7 +22,7 @@ from grove_operator.api.constants import (
     MANAGED_BY,
     MANAGED_BY_VALUE,
 )
-from grove_operator.api.kinds import Json, ObjectKey, key_of
+from grove_operator.api.kinds import POD_CLIQUE, Json, ObjectKey, key_of
 from grove_operator.core.objects import controller_uid, is_terminating
 from grove_operator.core.outcome import Outcome
 from grove_operator.dynamo.mapping import APPLIED_HASH
@@ -120,7 +120,8 @@ def updates(key: ObjectKey, live: Json, child: Json) -> list[Action]:
     """Patches that make a live object hold what the wish says; none when it does."""
     policy = POLICIES.get(live["kind"], Policy())
     meta = live["metadata"]
-    if policy.create_only or _labels(live).get(COMPONENT) == COMPONENT_SCALING_GROUP_POD_CLIQUE:
+    is_member = key.kind == POD_CLIQUE.kind and _labels(live).get(COMPONENT) == COMPONENT_SCALING_GROUP_POD_CLIQUE
+    if policy.create_only or is_member:  # members change by being recreated, as Grove's rolling update does
         return []
     actions: list[Action] = []
     if body := _content_patch(live, child, policy):

@@ -1,0 +1,49 @@
+"""The operator may die between any two of its writes: its successor ends in the same state, with no duplicates."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from grove_operator.api.kinds import EVENT, POD
+from grove_operator.sim.apiserver import Request
+from tests.sim.world import World, load, world
+
+
+def shape(w: World) -> Counter[str]:
+    """All objects; pods by clique and index, since their names hold a UID that differs between runs."""
+    pods = [
+        f"{p['metadata']['labels']['grove.io/podclique']}#{p['metadata']['labels']['grove.io/podclique-pod-index']}"
+        for p in w.api.objects(POD)
+    ]
+    return Counter([name for name in w.everything() if not name.startswith("Pod/")] + pods)
+
+
+@pytest.mark.parametrize("story", ["quickstart.yaml", "worked-example.yaml"])
+async def test_a_new_operator_at_every_write_boundary_ends_in_the_same_state(story: str) -> None:
+    async with world() as w:
+        await w.apply(load(story))
+        await w.rest(10)
+        undisturbed, writes = shape(w), w.writes_of("operator")
+    assert writes > 20
+    for boundary in range(writes):
+        async with world() as w:
+            seen = 0
+            crashed = False
+
+            def crash(request: Request, boundary: int = boundary, w: World = w) -> None:
+                nonlocal seen, crashed
+                if request.user == "operator" and request.is_write and request.kind != EVENT.kind:
+                    seen += 1
+                    crashed = crashed or seen > boundary
+                    if crashed:
+                        w.api.before_request(None)
+                        w.kill_operator()
+
+            w.api.before_request(crash)
+            await w.apply(load(story))
+            await w.rest(5)
+            w.start_operator()
+            await w.rest(10)
+            assert shape(w) == undisturbed, f"after a crash at write {boundary}"
