@@ -13,14 +13,14 @@ from grove_operator.kube import connection
 from grove_operator.kube.connection import ConnectionConfigError, connect, from_kubeconfig, in_cluster
 
 
-def kubeconfig(path: Path, user: dict[str, Any], cluster: dict[str, Any] | None = None, **more: Any) -> Path:
+def kubeconfig(path: Path, user: dict[str, Any], cluster: dict[str, Any] | None = None, current: str = "here") -> Path:
     document = {
-        "current-context": "here",
+        "current-context": current,
         "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u", "namespace": "team-a"}}],
         "clusters": [{"name": "c", "cluster": {"server": "https://example.invalid:6443/", **(cluster or {})}}],
         "users": [{"name": "u", "user": user}],
     }
-    path.write_text(yaml.safe_dump({**document, **more}))
+    path.write_text(yaml.safe_dump(document))
     return path
 
 
@@ -53,7 +53,7 @@ def test_a_login_that_needs_a_program_is_refused_with_a_remedy(tmp_path: Path, l
 
 def test_a_context_that_names_nothing_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConnectionConfigError, match="no context named 'elsewhere'"):
-        from_kubeconfig(kubeconfig(tmp_path / "k", {}, **{"current-context": "elsewhere"}))
+        from_kubeconfig(kubeconfig(tmp_path / "k", {}, current="elsewhere"))
     with pytest.raises(ConnectionConfigError, match="does not exist"):
         from_kubeconfig(tmp_path / "missing")
     (tmp_path / "text").write_text("just words")

@@ -29,8 +29,9 @@ CONNECTIONS = 256
 REQUEST_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 10.0
 WATCH_TIMEOUT_S = 300
-INACTIVITY_S = 70.0
-"""Servers send a bookmark a minute; a watch silent for longer than this is dead, whatever TCP says."""
+INACTIVITY_S = 150.0
+"""Servers send a bookmark a minute, the first one after two at worst (seen on 1.36). A watch silent for longer
+is dead, whatever TCP says."""
 ATTEMPTS = 3
 RETRY_PAUSE_S = 0.1
 LONGEST_RETRY_AFTER_S = 10.0

@@ -30,7 +30,7 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _FORBIDDEN = re.compile(r"[^a-zA-Z0-9_]")
 
 
-@dataclass
+@dataclass(eq=False)
 class Metrics:
     """One process' metrics. `engine` is read anew for each scrape: numbers, or mappings of label values to numbers."""
 

@@ -8,14 +8,18 @@ Order: configuration, certificates, probes, kopf, Lease, engine. Every replica a
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import kopf
 
+from grove_operator.api.config import OperatorConfiguration
 from grove_operator.api.kinds import CLUSTER_TOPOLOGY_BINDING, Json
+from grove_operator.core.settings import Settings
 from grove_operator.engine.operator import Operator
 from grove_operator.kube import process
 from grove_operator.kube.certificates import CertificateFiles, CertificateKeeper
@@ -49,7 +53,7 @@ async def operate(this: Process) -> None:
             registry, this.connection, listener, lambda error: this.supervisor.fail("the kopf thread", error)
         )
         health = _health(this, files, kopf_thread, inbox)
-        operator = Operator(this.api, this.clock, watch_roots=False)
+        operator = Operator(this.api, this.clock, watch_roots=False, settings=core_settings(this.config, os.environ))
         settings = this.config.leader_election
         election = this.election(settings.resource_name) if settings.enabled else None
         metrics = Metrics(
@@ -73,6 +77,18 @@ async def operate(this: Process) -> None:
             await this.supervisor.until_stopped()
 
         await process.lead(this, election, reconcile)
+
+
+def core_settings(config: OperatorConfiguration, environment: Mapping[str, str]) -> Settings:
+    """What the configuration and the Deployment's environment decide about pods. An image without a tag gets ours."""
+    settings = Settings(
+        scheduler_name=config.scheduler.default_profile_name, topology_enabled=config.topology_aware_scheduling.enabled
+    )
+    image = environment.get("GROVE_INIT_CONTAINER_IMAGE", "")
+    if not image:
+        return settings
+    is_tagged = ":" in image.rsplit("/", 1)[-1]
+    return replace(settings, init_image=image if is_tagged else f"{image}:{process.version_text()}")
 
 
 def listen_address_of_webhooks(configured: str) -> str:

@@ -80,7 +80,7 @@ def run(program: str, work: Work, argv: Sequence[str] | None = None) -> int:
     """Parse, load, run `work` until SIGTERM or SIGINT; the exit code."""
     options = _parse(program, argv)
     if options.version:
-        print(f"{program} {_version()}")
+        print(f"{program} {version_text()}")
         return EXIT_OK
     try:
         config = load_config(Path(options.config).read_text())
@@ -127,7 +127,7 @@ async def _run(program: str, work: Work, config: OperatorConfiguration, connecti
         identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4()}",
     )
     supervisor.start("heartbeat", process.heartbeat.run())
-    log.info("%s %s starts as %s, API server %s", program, _version(), process.identity, connection.server)
+    log.info("%s %s starts as %s, API server %s", program, version_text(), process.identity, connection.server)
     try:
         await work(process)
     except Stopped:
@@ -185,7 +185,8 @@ def _parse(program: str, argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _version() -> str:
+def version_text() -> str:
+    """The installed distribution's version."""
     try:
         return version("grove-operator")
     except PackageNotFoundError:

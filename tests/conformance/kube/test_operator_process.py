@@ -1,0 +1,295 @@
+"""The operator as a process, with the CRDs and webhook configurations that users get, on a real API server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from grove_operator.api import install
+from grove_operator.api.crds import all_crds
+from grove_operator.api.kinds import (
+    BY_KIND,
+    CRD,
+    LEASE,
+    MUTATING_WEBHOOKS,
+    NAMESPACE,
+    POD_CLIQUE_SET,
+    SECRET,
+    SERVICE,
+    VALIDATING_WEBHOOKS,
+    Json,
+)
+from grove_operator.engine.ports import ApiError, Invalid
+from grove_operator.kube.client import HttpKubeApi
+from grove_operator.localcluster.controlplane import free_ports
+from grove_operator.localcluster.controlplane_bare import BareControlPlane, bare_control_plane
+
+pytestmark = pytest.mark.needs_tools
+ROOT = Path(__file__).parents[3]
+PATIENCE_S = 60.0
+
+
+@dataclass
+class Installation:
+    """An API server of its own, because webhook configurations are the whole cluster's."""
+
+    plane: BareControlPlane
+    options: install.InstallOptions
+    config: Path
+    processes: list[subprocess.Popen[bytes]]
+
+    def start(self, name: str, module: str = "operator_main") -> subprocess.Popen[bytes]:
+        log = (self.plane.root / f"{name}.log").open("wb")
+        environment = os.environ | {
+            "PYTHONPATH": str(ROOT / "operator" / "src"),
+            "POD_NAME": name,
+            "POD_NAMESPACE": self.options.namespace,
+            "POD_IP": f"127.0.4.{len(self.processes) + 1}",
+        }
+        argv = [sys.executable, "-m", f"grove_operator.kube.{module}", "--config", str(self.config)]
+        argv += ["--kubeconfig", str(self.plane.kubeconfig)]
+        process = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
+        log.close()
+        self.processes.append(process)
+        return process
+
+    def said(self, name: str) -> str:
+        return (self.plane.root / f"{name}.log").read_text()
+
+    async def probe(self, path: str, number: int = 1, port: int | None = None) -> tuple[int, str]:
+        url = f"http://127.0.4.{number}:{port or self.options.health_port}{path}"
+        try:
+            async with aiohttp.ClientSession() as session, session.get(url) as response:
+                return response.status, await response.text()
+        except aiohttp.ClientError as error:
+            return 0, str(error)
+
+
+async def eventually(claim: Callable[[], Awaitable[Any]], what: str) -> Any:
+    """The first true answer of `claim`; a failure that says `what` after a minute."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not (answer := await claim()):
+                await asyncio.sleep(0.1)
+            return answer
+    except TimeoutError:
+        pytest.fail(f"not within {PATIENCE_S:g} s: {what}")
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    root = tmp_path_factory.mktemp("operator-process")
+    with bare_control_plane(root) as plane:
+        ports = free_ports(5)
+        options = install.InstallOptions(
+            webhook_port=ports[0],
+            health_port=ports[1],
+            metrics_port=ports[2],
+            scheduler_health_port=ports[3],
+            scheduler_metrics_port=ports[4],
+            service_external_name="localhost",
+            config={"logFormat": "text"},
+        )
+        config = root / "config.yaml"
+        manifests = install.install_manifests(options)
+        config.write_text(next(m["data"]["config.yaml"] for m in manifests if m["kind"] == "ConfigMap"))
+        made = Installation(plane, options, config, [])
+        asyncio.run(apply(plane, [*all_crds(), *manifests]))
+        made.start("operator-0")
+        try:
+            yield made
+        finally:
+            for process in made.processes:
+                process.kill()
+                process.wait()
+
+
+async def apply(plane: BareControlPlane, manifests: list[Json]) -> None:
+    wanted = (CRD, NAMESPACE, SERVICE, SECRET, MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS)
+    async with HttpKubeApi.from_kubeconfig(plane.kubeconfig) as api:
+        for manifest in manifests:
+            kind = BY_KIND[manifest["kind"]]
+            if kind in wanted:
+                await api.create(kind, manifest["metadata"].get("namespace"), manifest)
+
+
+@pytest.fixture
+async def api(installation: Installation) -> AsyncIterator[HttpKubeApi]:
+    async with HttpKubeApi.from_kubeconfig(installation.plane.kubeconfig) as client:
+        yield client
+
+
+@pytest.fixture
+async def serving(installation: Installation) -> Installation:
+    async def is_ready() -> bool:
+        code = installation.processes[0].poll()
+        assert code is None, f"the operator ended with {code}: {installation.said('operator-0')}"
+        return (await installation.probe("/readyz"))[0] == 200
+
+    await eventually(is_ready, f"/readyz; {installation.said('operator-0')[-2000:]}")
+    return installation
+
+
+def pod_clique_set(name: str, **clique: Any) -> Json:
+    pod = {"containers": [{"name": "main", "image": "busybox"}]}
+    spec = {"roleName": "worker", "replicas": 2, "podSpec": pod, **clique}
+    return {
+        "apiVersion": "grove.io/v1alpha1",
+        "kind": "PodCliqueSet",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"replicas": 1, "template": {"cliques": [{"name": "worker", "spec": spec}]}},
+    }
+
+
+async def test_defaults_are_filled_in_by_admission(serving: Installation, api: HttpKubeApi) -> None:
+    made = await api.create(POD_CLIQUE_SET, "default", pod_clique_set("defaulted"))
+    assert made["spec"]["template"]["cliques"][0]["spec"]["minAvailable"] == 2
+    assert made["spec"]["template"]["terminationDelay"] == "4h"
+
+
+async def test_a_wrong_set_is_refused_with_all_its_faults_at_once(serving: Installation, api: HttpKubeApi) -> None:
+    wrong = pod_clique_set("wrong", minAvailable=5)
+    first = wrong["spec"]["template"]["cliques"][0]
+    wrong["spec"]["template"]["cliques"].append({**first, "name": "second"})
+    with pytest.raises(Invalid) as refused:
+        await api.create(POD_CLIQUE_SET, "default", wrong)
+    said = str(refused.value)
+    assert "pcs.validating.webhooks.grove.io" in said
+    assert "podcliqueset default/wrong" in said
+    for fault in ("minAvailable", "roleName"):
+        assert fault in said
+    assert "faults:" in said
+
+
+async def test_an_update_that_changes_nothing_changes_nothing(serving: Installation, api: HttpKubeApi) -> None:
+    made = await api.create(POD_CLIQUE_SET, "default", pod_clique_set("steady"))
+    await api.patch(POD_CLIQUE_SET, "default", "steady", {"metadata": {"labels": {"a": "b"}}})
+    now = await api.get(POD_CLIQUE_SET, "default", "steady")
+    assert now["metadata"]["generation"] == made["metadata"]["generation"]
+    assert now["spec"] == made["spec"]
+
+
+async def test_the_leader_acts_on_what_kopf_sees(serving: Installation, api: HttpKubeApi) -> None:
+    from grove_operator.api.kinds import POD_CLIQUE
+
+    await api.create(POD_CLIQUE_SET, "default", pod_clique_set("acted"))
+
+    async def made() -> list[str]:
+        listing = await api.list(POD_CLIQUE, namespace="default")
+        return [item["metadata"]["name"] for item in listing.items if item["metadata"]["name"] == "acted-0-worker"]
+
+    await eventually(made, f"podclique acted-0-worker; {serving.said('operator-0')[-2000:]}")
+
+
+async def test_kopf_leaves_no_trace_on_the_objects(serving: Installation, api: HttpKubeApi) -> None:
+    await api.create(POD_CLIQUE_SET, "default", pod_clique_set("clean"))
+    await api.patch(POD_CLIQUE_SET, "default", "clean", {"metadata": {"labels": {"a": "b"}}})
+    now = await api.get(POD_CLIQUE_SET, "default", "clean")
+    assert now["metadata"].get("finalizers", []) == []
+    assert not [key for key in now["metadata"].get("annotations", {}) if "kopf" in key]
+
+
+async def test_a_configuration_applied_again_is_trusted_again(serving: Installation, api: HttpKubeApi) -> None:
+    fresh = next(m for m in install.webhook_configurations(serving.options) if m["kind"] == VALIDATING_WEBHOOKS.kind)
+    name = fresh["metadata"]["name"]
+    before = await api.get(VALIDATING_WEBHOOKS, None, name)
+    await api.patch(VALIDATING_WEBHOOKS, None, name, {"webhooks": fresh["webhooks"]})
+
+    async def is_trusted() -> bool:
+        live = await api.get(VALIDATING_WEBHOOKS, None, name)
+        return bool(live["webhooks"] == before["webhooks"])
+
+    await eventually(is_trusted, "caBundle restored")
+
+
+async def test_metrics_and_probes_tell_what_goes_on(serving: Installation) -> None:
+    code, text = await serving.probe("/metrics", port=serving.options.metrics_port)
+    assert code == 200
+    assert "grove_leader 1.0" in text
+    assert 'grove_writes_total{resource="leases",verb="' in text or 'grove_writes_total{verb="' in text
+    code, text = await serving.probe("/healthz")
+    assert code == 200
+    assert '"watchAgeSeconds"' in text
+
+
+async def test_the_second_follows_at_once_when_the_first_is_told_to_end(
+    serving: Installation, api: HttpKubeApi
+) -> None:
+    first = serving.processes[0]
+    second = serving.start("operator-1")
+
+    async def is_ready() -> bool:
+        return (await serving.probe("/readyz", number=2))[0] == 200
+
+    await eventually(is_ready, f"the standby's /readyz; {serving.said('operator-1')[-2000:]}")
+
+    async def holder() -> str:
+        lease = await api.get(LEASE, serving.options.namespace, "grove-operator-leader-election")
+        return str(lease["spec"]["holderIdentity"])
+
+    assert (await holder()).startswith("operator-0_")
+    first.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(first.wait, 10) == 0, serving.said("operator-0")[-2000:]
+    assert "lease grove-operator-leader-election released" in serving.said("operator-0")
+
+    async def second_leads() -> bool:
+        return (await holder()).startswith("operator-1_")
+
+    await eventually(second_leads, "the standby takes the Lease")
+    await api.create(POD_CLIQUE_SET, "default", pod_clique_set("after"))
+    second.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(second.wait, 10) == 0
+    with pytest.raises(ApiError):
+        await api.create(POD_CLIQUE_SET, "default", pod_clique_set("nobody-serves"))
+
+
+async def test_the_scheduler_leads_and_ends_well(installation: Installation, api: HttpKubeApi) -> None:
+    process = installation.start("scheduler-0", "scheduler_main")
+    number = len(installation.processes)
+
+    async def leads() -> bool:
+        assert process.poll() is None, installation.said("scheduler-0")
+        _, text = await installation.probe("/metrics", number, installation.options.scheduler_metrics_port)
+        return "grove_leader 1.0" in text
+
+    await eventually(leads, f"the scheduler leads; {installation.said('scheduler-0')[-2000:]}")
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(process.wait, 10) == 0, installation.said("scheduler-0")[-2000:]
+    lease = await api.get(LEASE, installation.options.namespace, "grove-scheduler-leader-election")
+    assert not lease["spec"].get("holderIdentity")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        ([], 1, "one of the arguments"),
+        (["--config", "missing.yaml"], 2, "missing.yaml"),
+        (["--version"], 0, "grove-operator 0."),
+    ],
+)
+def test_the_exit_code_tells_what_was_wrong(arguments: list[str], code: int, says: str, tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "grove_operator.kube.operator_main", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "operator" / "src")}
+    done = subprocess.run(argv, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, says in done.stdout + done.stderr) == (code, True), done.stderr
+
+
+def test_a_configuration_with_a_wrong_value_names_it(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(yaml.safe_dump({"logLevel": "loud"}))
+    argv = [sys.executable, "-m", "grove_operator.kube.operator_main", "--config", str(config)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "operator" / "src")}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "logLevel" in done.stderr
