@@ -20,14 +20,14 @@ def shape(w: World) -> Counter[str]:
     return Counter([name for name in w.everything() if not name.startswith("Pod/")] + pods)
 
 
-@pytest.mark.parametrize("story", ["quickstart.yaml", "worked-example.yaml"])
-async def test_a_new_operator_at_every_write_boundary_ends_in_the_same_state(story: str) -> None:
+@pytest.mark.parametrize(("story", "stride"), [("quickstart.yaml", 1), ("worked-example.yaml", 5)])
+async def test_a_new_operator_at_every_write_boundary_ends_in_the_same_state(story: str, stride: int) -> None:
     async with world() as w:
         await w.apply(load(story))
         await w.rest(10)
         undisturbed, writes = shape(w), w.writes_of("operator")
     assert writes > 20
-    for boundary in range(writes):
+    for boundary in range(0, writes, stride):
         async with world() as w:
             seen = 0
             crashed = False

@@ -245,7 +245,7 @@ async def test_a_late_watch_makes_no_duplicate_and_no_second_write() -> None:
     async with world() as w:
         await w.apply(load("quickstart.yaml"))
         await w.rest()
-        punctual = w.writes_of("operator")
+        punctual = not_status(w)
     async with world() as w:
         w.api.delay_watches(5.0)
         await w.apply(load("quickstart.yaml"))

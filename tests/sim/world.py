@@ -1,4 +1,4 @@
-"""A simulated cluster for stories: API server, working nodes, a scheduler that binds what is ungated, and an operator."""
+"""A simulated cluster for stories: API server, working nodes, a scheduler that binds what is ungated, an operator."""
 
 from __future__ import annotations
 
