@@ -19,10 +19,10 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn
 
+from grove_operator import __version__
 from grove_operator.api.config import ConfigError, OperatorConfiguration, load_config
 from grove_operator.api.duration import duration_s
 from grove_operator.kube.client import HttpKubeApi
@@ -186,8 +186,5 @@ def _parse(program: str, argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def version_text() -> str:
-    """The installed distribution's version."""
-    try:
-        return version("grove-operator")
-    except PackageNotFoundError:
-        return "0.1.0"
+    """The package's version."""
+    return __version__
