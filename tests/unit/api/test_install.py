@@ -10,6 +10,8 @@ import yaml
 from grove_operator.api.config import ConfigError, load_config
 from grove_operator.api.install import InstallOptions, install_manifests, webhook_configurations
 from grove_operator.api.kinds import Json
+from grove_operator.dynamo.mapping import children
+from tests.unit.api.manifests import changed, quickstart
 
 
 def one(manifests: list[Json], kind: str, name: str) -> Json:
@@ -76,6 +78,30 @@ def test_no_rule_has_a_wildcard_and_nobody_may_delete_nodes_or_graphs() -> None:
             assert "*" not in {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
             if {"nodes", "dynamographdeployments", "pods/binding"} & set(rule["resources"]):
                 assert "delete" not in rule["verbs"]
+
+
+def test_the_operator_holds_every_right_that_its_generated_roles_grant() -> None:
+    """The API server refuses a Role that grants more than its author has."""
+    held = {
+        (group, resource, verb)
+        for rule in one(install_manifests(), "ClusterRole", "grove:system:grove-operator")["rules"]
+        if "resourceNames" not in rule
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    graph = changed(changed(quickstart(), "metadata.namespace", "serving"), "metadata.uid", "u")
+    roles = [child for child in children(graph) if child["kind"] == "Role"]
+    waiting = {"apiGroups": [""], "resources": ["pods", "pods/status"], "verbs": ["get", "list", "watch"]}
+    granted = {
+        (group, resource, verb)
+        for rule in [waiting, *(rule for role in roles for rule in role["rules"])]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert roles
+    assert granted <= held
 
 
 def test_nothing_installed_carries_the_label_of_generated_objects() -> None:

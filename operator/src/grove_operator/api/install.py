@@ -19,7 +19,7 @@ from grove_operator.api.config import OperatorConfiguration, config_json, parse_
 from grove_operator.api.constants import APP_NAME, COMPONENT, OPERATOR_NAME, OPERATOR_NAMESPACE, PART_OF
 from grove_operator.api.constants import SCHEDULER_NAME as SCHEDULER
 from grove_operator.api.kinds import Json, Kind
-from grove_operator.api.rbac import OPERATOR_LEASE_RULES, SCHEDULER_LEASE_RULES, operator_rules, rule, scheduler_rules
+from grove_operator.api.rbac import OPERATOR_LEASE_RULES, SCHEDULER_LEASE_RULES, operator_rules, scheduler_rules
 
 CONFIG_MAP = "grove-operator-cm"
 CONFIG_KEY = "config.yaml"
@@ -108,15 +108,12 @@ def _object(options: InstallOptions, kind: Kind, name: str, component: str, **bo
 
 
 def _rbac(options: InstallOptions) -> list[Json]:
-    secret = operator_configuration(options).server.webhooks.secret_name
-    own_secret = [rule("", ("secrets",), ("get", "update", "patch"), (secret,)), rule("", ("secrets",), ("create",))]
     grants = (
         (OPERATOR_NAME, operator_rules(webhooks.MUTATING_NAMES, webhooks.VALIDATING_NAMES), OPERATOR_LEASE_RULES),
         (SCHEDULER, scheduler_rules(), SCHEDULER_LEASE_RULES),
     )
     out: list[Json] = []
     for name, cluster_rules, lease_rules in grants:
-        local_rules = [*lease_rules, *(own_secret if name == OPERATOR_NAME else ())]
         full, local = f"grove:system:{name}", f"grove:system:{name}-lease"
         subjects = [{"kind": "ServiceAccount", "name": name, "namespace": options.namespace}]
         group = kinds.ROLE.group
@@ -130,7 +127,7 @@ def _rbac(options: InstallOptions) -> list[Json]:
                 roleRef={"apiGroup": group, "kind": "ClusterRole", "name": full},
                 subjects=subjects,
             ),
-            _object(options, kinds.ROLE, local, name, rules=local_rules),
+            _object(options, kinds.ROLE, local, name, rules=lease_rules),
             _object(
                 options,
                 kinds.ROLE_BINDING,

@@ -8,7 +8,7 @@ from grove_operator.api.constants import OPERATOR_LEASE, SCHEDULER_LEASE
 from grove_operator.api.kinds import Json
 
 READ = ("get", "list", "watch")
-KEEP = (*READ, "create", "update", "patch", "delete")
+KEEP = (*READ, "create", "patch", "delete")  # every change is a merge patch, never an update
 
 
 def rule(group: str, resources: Sequence[str], verbs: Sequence[str], names: Sequence[str] = ()) -> Json:
@@ -25,24 +25,22 @@ def operator_rules(mutating_webhooks: Sequence[str], validating_webhooks: Sequen
     grove = ("podcliquesets", "podcliques", "podcliquescalinggroups")
     return [
         rule("grove.io", grove, KEEP),
-        rule("grove.io", [f"{name}/status" for name in grove], ("get", "update", "patch")),
+        rule("grove.io", [f"{name}/status" for name in grove], ("get", "patch")),
         rule("grove.io", [f"{name}/finalizers" for name in grove], ("update",)),
-        rule("grove.io", [f"{name}/scale" for name in grove], ("get", "update", "patch")),
         rule("grove.io", ("clustertopologybindings",), READ),
-        rule("grove.io", ("clustertopologybindings/status",), ("get", "update", "patch")),
+        rule("grove.io", ("clustertopologybindings/status",), ("get", "patch")),
         rule("scheduler.grove.io", ("podgangs",), KEEP),
-        rule("scheduler.grove.io", ("podgangs/status",), ("get", "update", "patch")),
+        rule("scheduler.grove.io", ("podgangs/status",), ("get", "patch")),
         rule("scheduler.grove.io", ("podgangs/finalizers",), ("update",)),
-        rule("nvidia.com", ("dynamographdeployments",), (*READ, "update", "patch")),
-        rule("nvidia.com", ("dynamographdeployments/status",), ("get", "update", "patch")),
+        rule("nvidia.com", ("dynamographdeployments",), (*READ, "patch")),
+        rule("nvidia.com", ("dynamographdeployments/status",), ("get", "patch")),
         rule("nvidia.com", ("dynamographdeployments/finalizers",), ("update",)),
-        rule("nvidia.com", ("dynamoworkermetadatas",), KEEP),
-        rule("", ("pods", "services", "serviceaccounts", "secrets", "persistentvolumeclaims"), KEEP),
-        rule("", ("pods/status",), (*READ, "patch")),
+        rule("nvidia.com", ("dynamoworkermetadatas",), (*KEEP, "update")),
+        rule("", ("pods", "services", "serviceaccounts", "secrets"), KEEP),
+        rule("", ("pods/status",), READ),
         rule("", ("endpoints",), READ),
         rule("discovery.k8s.io", ("endpointslices",), READ),
         rule("", ("events",), ("create", "patch")),
-        rule("events.k8s.io", ("events",), ("create", "patch")),
         rule("", ("configmaps",), ("get",)),
         rule("", ("namespaces",), READ),
         rule("rbac.authorization.k8s.io", ("roles", "rolebindings"), KEEP),
@@ -64,17 +62,16 @@ def operator_rules(mutating_webhooks: Sequence[str], validating_webhooks: Sequen
 
 
 def scheduler_rules() -> list[Json]:
-    """Cluster-wide rules of the gang scheduler: read what it places, bind, and say why not."""
+    """Cluster-wide rules of the gang scheduler: read what it places, bind, take back, and say why not."""
     return [
-        rule("", ("nodes", "pods"), READ),
+        rule("", ("nodes",), READ),
+        rule("", ("pods",), (*READ, "delete")),  # a gang that stays partly bound is taken back
         rule("", ("pods/binding",), ("create",)),
         rule("", ("pods/status",), ("patch",)),
         rule("", ("events",), ("create", "patch")),
-        rule("events.k8s.io", ("events",), ("create", "patch")),
         rule("scheduler.grove.io", ("podgangs",), READ),
         rule("scheduler.grove.io", ("podgangs/status",), ("get", "patch")),
         rule("grove.io", ("clustertopologybindings",), READ),
-        rule("scheduling.k8s.io", ("priorityclasses",), READ),
     ]
 
 
