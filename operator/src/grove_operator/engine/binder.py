@@ -3,9 +3,9 @@
     watch events ──> stores, usage ──> wake ──> schedule() (pure) ──> assume ──> bindings, many in flight
                                                      └─ refusals ──> status, conditions, events (only when they change)
 
-Nothing is polled and no plan is stored. What is bound is an anchor for what isn't, so after a restart, or when a binding
-fails, deciding again completes the gang where its members are. Only a gang that was never whole and can't be completed
-for ROLLBACK_GRACE_S has its bound members deleted, so that they don't hold capacity for nothing.
+Nothing is polled and no plan is stored. What is bound is an anchor for what isn't, so after a restart, or when a
+binding fails, deciding again completes the gang where its members are. Only a gang that was never whole and can't be
+completed for ROLLBACK_GRACE_S has its bound members deleted, so that they don't hold capacity for nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ BIND_TRIES = 5
 BACKOFF_MIN_S = 0.5
 BACKOFF_MAX_S = 30.0
 WRITES_IN_FLIGHT = 16
-RefusalKey = tuple[str, str, str, str, tuple[str, ...]]
 
 
 class GangScheduler:
@@ -68,7 +67,7 @@ class GangScheduler:
         self._binds = asyncio.Semaphore(binds_in_flight)
         self._writes = asyncio.Semaphore(WRITES_IN_FLIGHT)
         self._refusals: dict[str, Refusal] = {}
-        self._told: dict[str, RefusalKey] = {}
+        self._told: dict[str, status.RefusalKey] = {}
         self._scores: dict[str, float] = {}
         self._written: dict[str, str] = {}
         self._failures: Counter[str] = Counter()
@@ -267,7 +266,7 @@ class GangScheduler:
         version = pod_gang["metadata"]["resourceVersion"]
         if self._written.get(key) == version:
             return  # our last write isn't in the store yet: its echo brings us back here
-        if refusal is not None and self._told.get(key) == refusal_key(refusal) and not bound:
+        if refusal is not None and self._told.get(key) == status.refusal_key(refusal) and not bound:
             refusal = None  # only its numbers changed
         patch = status.gang_status_patch(
             pod_gang, bound=bound, ready=ready, refusal=refusal, score=self._scores.get(key), now=self.clock.now()
@@ -277,7 +276,7 @@ class GangScheduler:
         self._written[key] = version
         events = []
         if refusal is not None and not bound:
-            self._told[key] = refusal_key(refusal)
+            self._told[key] = status.refusal_key(refusal)
             events.append(self._warning(pod_gang, POD_GANG.kind, POD_GANG.api_version, refusal.message))
         if bound:
             self._told.pop(key, None)
@@ -288,9 +287,9 @@ class GangScheduler:
         if pod is None or pod["node"] or pod["gated"] or pod["scheduler"] != self.name:
             return
         uid = pod["metadata"]["uid"]
-        if self._told.get(uid) == refusal_key(refusal) or uid in self.usage.assumed:
+        if self._told.get(uid) == status.refusal_key(refusal) or uid in self.usage.assumed:
             return
-        self._told[uid] = refusal_key(refusal)
+        self._told[uid] = status.refusal_key(refusal)
         patch = status.pod_unschedulable_patch(pod, refusal.message, self.clock.now())
         if patch is not None:
             events = [self._warning(pod, POD.kind, POD.api_version, refusal.message)]
@@ -379,11 +378,6 @@ class GangScheduler:
 
 def view_key(obj: Json) -> str:
     return f"{obj['metadata']['namespace']}/{obj['metadata']['name']}"
-
-
-def refusal_key(refusal: Refusal) -> RefusalKey:
-    """What makes a refusal a different one; its numbers alone don't."""
-    return refusal.reason, refusal.scope, refusal.level, refusal.resource, refusal.pods
 
 
 def _initialized(pod_gang: Json) -> bool:

@@ -20,6 +20,12 @@ from grove_operator.scheduler.model import Gang, Refusal
 UNSCHEDULABLE = "Unschedulable"
 MEMBER_UNSCHEDULABLE = "MemberUnschedulable"
 SCHEDULED = "Scheduled"
+RefusalKey = tuple[str, str, str, str, tuple[str, ...]]
+
+
+def refusal_key(refusal: Refusal) -> RefusalKey:
+    """What makes a refusal a different one; its numbers alone don't."""
+    return refusal.reason, refusal.scope, refusal.level, refusal.resource, refusal.pods
 
 
 def is_bound(gang: Gang, observed_nodes: dict[str, str]) -> bool:

@@ -1,11 +1,12 @@
 """Can a domain hold these pods? Necessary tests on sums, exact for sizes that divide each other.
 
-Lemma. Sizes s1 > s2 > ... each dividing the one before, n_i pods of size s_i, nodes with c_b free. They fit iff for all i
+Lemma. Sizes s1 > s2 > ... each dividing the one before, n_i pods of size s_i, nodes with c_b free. They fit iff for
+all i
 
     Σ_{j<=i} n_j · (s_j / s_i)  <=  Σ_b floor(c_b / s_i)
 
-Necessary: cut the larger pods into pieces of s_i. Sufficient: placing sizes in descending order, wherever they fit, takes
-exactly s_j/s_i from every later right-hand side, so room for the next size never depends on earlier choices.
+Necessary: cut the larger pods into pieces of s_i. Sufficient: placing sizes in descending order, wherever they fit,
+takes exactly s_j/s_i from every later right-hand side, so room for the next size never depends on earlier choices.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from grove_operator.scheduler.topology import TopologyIndex
 
 
 def chain(sizes: dict[int, int]) -> list[tuple[int, int]] | None:
-    """(size, pieces of that size needed) in descending order of size, or None when the sizes don't divide each other."""
+    """(size, pieces of that size needed), largest size first, or None when the sizes don't divide each other."""
     found: list[tuple[int, int]] = []
     pieces, previous = 0, 0
     for size in sorted(sizes, reverse=True):
@@ -31,7 +32,7 @@ def chain(sizes: dict[int, int]) -> list[tuple[int, int]] | None:
 
 
 def divisible_fits(free: Ints, sizes: dict[int, int]) -> bool:
-    """The lemma on plain numbers: `free` per node, `sizes` maps size to count. Raises ValueError if sizes don't divide."""
+    """The lemma on plain numbers: `free` per node, `sizes` maps size to count. ValueError if sizes don't divide."""
     inequalities = chain(sizes)
     if inequalities is None:
         raise ValueError(f"sizes {sorted(sizes)} don't divide each other")

@@ -137,7 +137,7 @@ class GroupConfig:
 
 @dataclass(frozen=True, slots=True)
 class Gang:
-    """`base` names the base gang (same namespace) of a scaled gang; `ready` is False for gangs that are only context."""
+    """`base` names the base gang (same namespace) of a scaled gang; a gang that isn't `ready` is only context."""
 
     namespace: str
     name: str
@@ -203,8 +203,8 @@ class Closest:
 class Refusal:
     """Why a gang (or, with `pods`, only those members beyond the minima) can't be placed now.
 
-    `reason` is a machine word: Insufficient, NoMatchingNode, DoesNotFitTogether, UnknownTopology, UnknownLevel, Unsupported
-    or Invalid. `short` is in the unit of `resource`; `proven` tells a proof from a search that ended without one.
+    `reason` is a machine word: Insufficient, NoMatchingNode, DoesNotFitTogether, UnknownTopology, UnknownLevel or
+    Unsupported. `short` is in the unit of `resource`; `proven` tells a proof from a search that ended without one.
     """
 
     gang: str
@@ -236,9 +236,20 @@ class Decision:
 
 def dump(value: Any) -> Any:
     """JSON-ready form of any dataclass of this module."""
-    return TypeAdapter(type(value)).dump_python(value, mode="json")
+    return _adapter(type(value)).dump_python(value, mode="json")
 
 
 def load(kind: type[T], data: Any) -> T:
     """Reads back what `dump` wrote; raises pydantic's ValidationError naming the place."""
-    return TypeAdapter(kind).validate_python(data)
+    found: T = _adapter(kind).validate_python(data)
+    return found
+
+
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Built once per type: that costs milliseconds."""
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]

@@ -164,7 +164,7 @@ class Packer:
         open_ = np.flatnonzero(fits > 0)
         if int(fits.sum()) < n:
             return None
-        if n == 1 and not touched or tight:
+        if tight or (n == 1 and not touched):
             order = open_[np.lexsort((open_, fits[open_]))]
         else:
             new = np.array([int(p) not in touched for p in positions[open_]], dtype=bool)

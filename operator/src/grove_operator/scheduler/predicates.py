@@ -31,7 +31,7 @@ def eligible(needs: Needs, nodes: Sequence[Node]) -> NDArray[np.bool_]:
 
 
 def objection(needs: Needs, node: Node) -> str | None:
-    """The first rule that keeps the pod off the node, in words that can be counted over nodes; None when there is none."""
+    """The first rule that keeps the pod off the node, in words that can be counted over nodes; None if none does."""
     if not node.ready:
         return "not ready"
     taints = (*node.taints, UNSCHEDULABLE) if node.unschedulable else node.taints

@@ -53,11 +53,7 @@ def spell(resource: str, value: int) -> str:
         for suffix in ("Ti", "Gi", "Mi", "Ki"):
             unit = int(SUFFIXES[suffix])
             if value >= unit:
-                return (
-                    f"{value / unit:.10g}{suffix} {resource}"
-                    if value % unit == 0
-                    else f"{value / unit:.1f}{suffix} {resource}"
-                )
+                return f"{round(value / unit, 1):g}{suffix} {resource}"
     return f"{value} {resource}"
 
 

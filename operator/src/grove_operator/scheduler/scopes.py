@@ -1,6 +1,6 @@
 """The scopes of one gang: who must, or would like to, share a domain with whom.
 
-    (siblings)          the base gang's constraint, for a scaled gang: shared with every PodGang of its PodCliqueSet replica
+    (siblings)          for a scaled gang, its base gang's constraint: shared with all gangs of the PodCliqueSet replica
       gang              spec.topologyConstraint
         group           topologyConstraintGroupConfigs[]
           podgroup      podgroups[]: the leaves, which ask for pods
@@ -83,7 +83,7 @@ def build(gang: Gang, siblings: Sequence[Gang], table: NodeTable, index: Topolog
 
 
 def with_siblings(tree: Scope, siblings: Sequence[Gang], table: NodeTable, index: TopologyIndex) -> Scope | None:
-    """`tree` and what its unplaced siblings will need, as one scope: for look-ahead. None when there is nothing to add."""
+    """`tree` and what its unplaced siblings will need, as one scope for look-ahead; None if they need nothing."""
     builder = _Builder(table, index)
     waiting = []
     for sibling in siblings:

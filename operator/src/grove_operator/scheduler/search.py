@@ -2,15 +2,14 @@
 
     agenda: [root] ─ choose a domain ─> [most constrained child, ..., unconstrained leaves together] ─ ...
 
-Every frame of the stack is one choice. A frame with no domain left tells which earlier choices could have taken its room
-(its conflict); the search jumps back to the newest of those and never tries again what can't matter.
+Every frame of the stack is one choice. A frame with no domain left tells which earlier choices could have taken its
+room (its conflict); the search jumps back to the newest of those and never tries again what can't matter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-
 from typing import Any
 
 import numpy as np
@@ -37,6 +36,8 @@ class Task:
     leaves: list[Scope] = field(default_factory=list)
 
 
+PATIENCE = 2
+"""Complete solutions in a row that may be no better than the best before the comparison ends."""
 Agenda = tuple[Task, "Agenda"] | None
 Option = tuple[int, int, int]
 """(level, domain, packing variant)."""
@@ -82,9 +83,10 @@ class Search:
         root = Task(0, len(self.table), 0, 0, scope=tree)
         best: tuple[Key, list[tuple[Task, Slots]]] | None = None
         bound = max((-(-n // max(int(s.fits.max(initial=0)), 1)) for s, n in tree.demand), default=1)
-        found_level, compared = -1, 0
+        found_level, compared, in_vain = -1, 0, 0
         for option in self._options(root, lookahead):
-            if best is not None and (option[0] != found_level or compared >= self.policy.compared):
+            is_enough = compared >= self.policy.compared or in_vain >= PATIENCE
+            if best is not None and (option[0] != found_level or is_enough):
                 break
             crowds = lookahead is not None and not self._holds(lookahead, option)
             stack = self._run(root, option)
@@ -93,8 +95,9 @@ class Search:
                 found_level = option[0]
                 solution = [(f.task, f.slots) for f in stack]
                 key, is_perfect = self._judge(tree, bound, solution, crowds=crowds)
+                in_vain += 1
                 if best is None or key < best[0]:
-                    best = (key, solution)
+                    best, in_vain = (key, solution), 0
                 self.table.undo(self.start)
                 if is_perfect:
                     break
@@ -108,7 +111,7 @@ class Search:
         return [p for task, slots in best[1] for p in self.hand_out(task, slots)]
 
     def hand_out(self, task: Task, slots: Slots) -> list[Placed]:
-        """Which member goes where: members in order onto nodes in path order, so that neighbours share racks and hosts."""
+        """Members in order onto nodes in path order, so that neighbours share racks and hosts."""
         queues: dict[int, list[int]] = {}
         for shape, rows, counts in slots:
             at = np.sort(np.repeat(self.index.position[rows], counts))
@@ -187,13 +190,11 @@ class Search:
         """Constrained children, most constrained first; then the unconstrained leaves, packed as one."""
         own: list[tuple[tuple[object, ...], Task]] = []
         loose: list[Scope] = []
-        for child in scope.children:
-            if not child.demand:
-                continue
-            task = Task(lo, hi, level, scope.wished, scope=child)
-            if child.is_leaf and not child.is_constrained:
+        for child in _narrower(scope, level):
+            if child.is_leaf and max(child.required, child.wished) <= level:
                 loose.append(child)
                 continue
+            task = Task(lo, hi, level, scope.wished, scope=child)
             target = max(child.required, level)
             choices = int(self.capacity.feasible(child, target, lo, hi).sum())
             biggest = max((tuple(np.sort(s.request)[::-1].tolist()) for s, _ in child.demand), default=())
@@ -243,17 +244,22 @@ class Search:
         starts = self.index.lo[level][first : first + len(feasible)] - lo
         full = (np.add.reduceat(room, starts, axis=0)[ids] >= need).all(axis=1)
         keys: list[Any] = [ids]
+        free = self._scarce(scope.demand, lo, hi)
         for broader in range(level, task.level, -1):
-            keys.append(self._leftover(scope.demand, broader, level, lo, hi)[ids])
+            keys.append(self._leftover(free, broader, level, lo, hi)[ids])
         keys += [~full, self._hosts_bound(scope.demand, level, lo, hi)[ids]]
         keys += [self._is_fresh(task, level, lo, hi)[ids], siblings]
         return [int(i) + first for i in ids[np.lexsort(keys)]]
 
-    def _leftover(self, demand: Demand, broader: int, level: int, lo: int, hi: int) -> Ints:
-        """Free amount of the demand's scarcest resource around each domain of `level`: the tightest is best."""
+    def _scarce(self, demand: Demand, lo: int, hi: int) -> Ints:
+        """What counts as left over on each position: free devices of the kinds asked for, else places for its pods."""
         rows = self.index.perm[lo:hi]
         columns = [c for r, c in self.table.column.items() if "/" in r and any(s.request[c] for s, _ in demand)]
-        free = self.table.free[rows][:, columns].sum(axis=1) if columns else demand[0][0].fits[rows]
+        free: Ints = self.table.free[rows][:, columns].sum(axis=1) if columns else demand[0][0].fits[rows]
+        return free
+
+    def _leftover(self, free: Ints, broader: int, level: int, lo: int, hi: int) -> Ints:
+        """What is free around each domain of `level`, in its domain of a broader level: the tightest is best."""
         start, stop = self.index.inside(broader, lo, hi)
         sums = np.add.reduceat(free, np.maximum(self.index.lo[broader][start:stop] - lo, 0))
         first, end = self.index.inside(level, lo, hi)
@@ -355,6 +361,15 @@ def score(search: Search, tree: Scope, placed: list[Placed]) -> float:
         else:
             values.append(kept / scope.wished * min(search.fewest_domains(scope), used) / used)
     return round(sum(values) / len(values), 4) if values else 1.0
+
+
+def _narrower(scope: Scope, level: int) -> Iterator[Scope]:
+    """Children that still ask for pods; one that asks for nothing narrower than the domain gives way to its own."""
+    for child in scope.children:
+        if child.demand and not child.is_leaf and max(child.required, child.wished) <= level:
+            yield from _narrower(child, level)
+        elif child.demand:
+            yield child
 
 
 def rows_by_leaf(placed: list[Placed]) -> dict[int, tuple[int, ...]]:

@@ -1,0 +1,243 @@
+"""What must hold for every cluster and gang: laws, and agreement with an independent MILP."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from functools import cache
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from grove_operator.scheduler.capacity import divisible_fits
+from grove_operator.scheduler.model import (
+    GPU,
+    Assignment,
+    Constraint,
+    Decision,
+    Gang,
+    GroupConfig,
+    Member,
+    Needs,
+    Node,
+    PodGroup,
+    Snapshot,
+    Topology,
+    dump,
+    load,
+)
+from grove_operator.scheduler.nodes import NodeTable
+from grove_operator.scheduler.solve import schedule
+from tests.property.scheduler.oracle import Problem, solve
+
+LEVELS = ("block", "rack")
+QUICK = settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+SIZES = (1, 2, 4, 8)
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> Snapshot:
+    """Up to 10 nodes in 1-2 blocks of 1-3 racks; free GPUs 0-8 and some CPU; now and then a label is missing."""
+    nodes = []
+    for i in range(draw(st.integers(1, 10))):
+        labels = {"block": f"b{draw(st.integers(0, 1))}", "rack": f"r{draw(st.integers(0, 2))}"}
+        if draw(st.integers(0, 9)) == 0:
+            del labels[draw(st.sampled_from(LEVELS))]
+        free, cpu = draw(st.integers(0, 8)), draw(st.sampled_from([2000, 8000]))
+        nodes.append(Node(f"n{i}", labels, (("cpu", cpu), (GPU, 8), ("pods", 20)), used=((GPU, 8 - free),)))
+    return Snapshot(tuple(nodes), (Topology("default", LEVELS),))
+
+
+constraints = st.builds(Constraint, *[st.sampled_from([None, None, *LEVELS])] * 2)
+
+
+@st.composite
+def gangs(draw: st.DrawFn, name: str = "g") -> Gang:
+    groups = []
+    for i in range(draw(st.integers(1, 3))):
+        requests = {GPU: draw(st.sampled_from((0, *SIZES))), "cpu": draw(st.sampled_from([0, 500, 1500])), "pods": 1}
+        needs = Needs(tuple(sorted((k, v) for k, v in requests.items() if v)))
+        count = draw(st.integers(1, 4))
+        members = tuple(Member("ns", f"{name}-{i}-{j}", needs) for j in range(count))
+        groups.append(PodGroup(f"p{i}", draw(st.integers(1, count)), members, draw(constraints)))
+    configs = (GroupConfig("c", ("p0", "p1"), draw(constraints)),) if len(groups) > 1 and draw(st.booleans()) else ()
+    return Gang("ns", name, tuple(groups), draw(constraints), configs)
+
+
+cases = st.tuples(clusters(), st.tuples(gangs("g0"), gangs("g1")))
+
+
+@QUICK
+@given(cases)
+def test_no_node_is_ever_over_allocated(case: tuple[Snapshot, tuple[Gang, ...]]) -> None:
+    snapshot, wanted = case
+    needs = {m.key: m.needs for g in wanted for p in g.podgroups for m in p.members}
+    used: dict[str, Counter[str]] = {n.name: Counter(dict(n.used)) for n in snapshot.nodes}
+    for a in schedule(snapshot, wanted).assignments:
+        used[a.node].update(dict(needs[f"{a.namespace}/{a.pod}"].requests))
+    for n in snapshot.nodes:
+        assert all(used[n.name][resource] <= value for resource, value in n.allocatable)
+
+
+@QUICK
+@given(cases)
+def test_a_gang_is_placed_with_all_its_minima_or_not_at_all(case: tuple[Snapshot, tuple[Gang, ...]]) -> None:
+    snapshot, wanted = case
+    decision = schedule(snapshot, wanted)
+    assert len({(a.namespace, a.pod) for a in decision.assignments}) == len(decision.assignments)
+    for g in wanted:
+        placed = Counter(a.podgroup for a in decision.assignments if a.gang == g.key)
+        assert not placed or all(placed[p.name] >= p.minimum for p in g.podgroups)
+        assert bool(placed) != any(r.gang == g.key and not r.pods for r in decision.refusals)
+
+
+@QUICK
+@given(cases)
+def test_a_required_level_is_never_left_not_even_by_extras(case: tuple[Snapshot, tuple[Gang, ...]]) -> None:
+    snapshot, wanted = case
+    decision = schedule(snapshot, wanted)
+    for g in wanted:
+        scopes = [(g.constraint, [p.name for p in g.podgroups])]
+        scopes += [(c.constraint, list(c.podgroups)) for c in g.groups]
+        scopes += [(p.constraint, [p.name]) for p in g.podgroups]
+        for constraint, members in scopes:
+            assert len(domains(decision, snapshot, g, members, constraint.required)) <= 1
+
+
+def domains(
+    decision: Decision, snapshot: Snapshot, g: Gang, members: list[str], key: str | None
+) -> set[tuple[str, ...]]:
+    """Paths of labels down to `key` that the podgroups' pods sit in; a missing label shows as the node's own name."""
+    labels = {n.name: n.labels for n in snapshot.nodes}
+    keys = LEVELS[: LEVELS.index(key) + 1] if key else ()
+    mine = [a for a in decision.assignments if a.gang == g.key and a.podgroup in members]
+    return {tuple(labels[a.node].get(k, f"{a.node} and nobody else {a.pod}") for k in keys) for a in mine}
+
+
+@QUICK
+@given(cases, st.randoms(use_true_random=False))
+def test_the_order_of_nodes_and_gangs_changes_nothing(
+    case: tuple[Snapshot, tuple[Gang, ...]], shuffler: random.Random
+) -> None:
+    snapshot, wanted = case
+    nodes = list(snapshot.nodes)
+    shuffler.shuffle(nodes)
+    assert schedule(Snapshot(tuple(nodes), snapshot.topologies), wanted[::-1]) == schedule(snapshot, wanted)
+
+
+@QUICK
+@given(cases)
+def test_snapshots_gangs_and_decisions_survive_a_file(case: tuple[Snapshot, tuple[Gang, ...]]) -> None:
+    snapshot, wanted = case
+    assert load(Snapshot, dump(snapshot)) == snapshot
+    assert tuple(load(Gang, dump(g)) for g in wanted) == wanted
+    decision = schedule(snapshot, wanted)
+    assert load(Decision, dump(decision)) == decision
+
+
+@QUICK
+@given(clusters(), st.lists(st.tuples(st.integers(0, 9), st.sampled_from(SIZES), st.booleans()), max_size=12))
+def test_undo_restores_every_array(snapshot: Snapshot, steps: list[tuple[int, int, bool]]) -> None:
+    shapes = {s: Needs(((GPU, s), ("pods", 1))) for s in SIZES}
+    table = NodeTable(snapshot.nodes, shapes.values())
+    before = table.free.copy()
+    fits = {s: table.shape(n).fits.copy() for s, n in shapes.items()}
+    mark = table.mark()
+    for row, size, look in steps:
+        table.take(table.shape(shapes[size]), np.array([row % len(table)]), np.array([1]))
+        if look:
+            table.shape(shapes[SIZES[row % 4]])
+    table.undo(mark)
+    assert (table.free == before).all()
+    assert all((table.shape(n).fits == fits[s]).all() for s, n in shapes.items())
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    st.lists(st.integers(0, 12), min_size=1, max_size=4),
+    st.dictionaries(st.sampled_from(SIZES), st.integers(1, 4), min_size=1),
+)
+def test_the_lemma_agrees_with_trying_everything(free: list[int], sizes: dict[int, int]) -> None:
+    pods = tuple(s for s in sorted(sizes, reverse=True) for _ in range(sizes[s]))
+
+    @cache
+    def tries(left: tuple[int, ...], i: int) -> bool:
+        if i == len(pods):
+            return True
+        return any(
+            tries(tuple(sorted((*left[:b], left[b] - pods[i], *left[b + 1 :]))), i + 1)
+            for b in range(len(left))
+            if left[b] >= pods[i] and left[b] not in left[:b]
+        )
+
+    assert divisible_fits(np.array(free), sizes) == tries(tuple(sorted(free)), 0)
+
+
+def random_case(seed: int) -> tuple[Snapshot, Gang, Problem]:
+    """A gang of 1-3 podgroups with required levels on up to 12 labelled nodes, as our objects and as a Problem."""
+    rng = random.Random(seed)
+    paths = [(f"b{rng.randrange(2)}", f"r{rng.randrange(3)}") for _ in range(rng.randrange(3, 13))]
+    free = [(rng.randrange(0, 9), rng.choice([2000, 6000, 64000])) for _ in paths]
+    nodes = tuple(
+        Node(f"n{i:02}", dict(zip(LEVELS, p, strict=True)), (("cpu", f[1]), (GPU, f[0]), ("pods", 99)))
+        for i, (p, f) in enumerate(zip(paths, free, strict=True))
+    )
+    root, own = rng.randrange(3), [rng.randrange(3) for _ in range(rng.randrange(1, 4))]
+    pods = [(rng.randrange(1, 5), (rng.choice(SIZES), rng.choice([0, 1000, 3000]))) for _ in own]
+    groups = tuple(
+        PodGroup(
+            f"p{i}",
+            count,
+            tuple(
+                Member("ns", f"p{i}-{j}", Needs(tuple(sorted({"cpu": cpu, GPU: gpu, "pods": 1}.items()))))
+                for j in range(count)
+            ),
+            Constraint(LEVELS[level - 1] if level else None),
+        )
+        for i, ((count, (gpu, cpu)), level) in enumerate(zip(pods, own, strict=True))
+    )
+    g = Gang("ns", "g", groups, Constraint(LEVELS[root - 1] if root else None))
+    scopes = [(root, list(range(len(own)))), *((level, [i]) for i, level in enumerate(own))]
+    return Snapshot(nodes, (Topology("default", LEVELS),)), g, Problem(free, paths, pods, scopes)
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_what_the_oracle_can_place_is_placed_and_a_proof_is_a_proof(block: int) -> None:
+    for seed in range(block * 12, block * 12 + 12):
+        snapshot, g, problem = random_case(seed)
+        decision = schedule(snapshot, [g])
+        possible = solve(problem) is not None
+        assert bool(decision.assignments) == possible, f"seed {seed}: {decision.refusals}"
+        assert not (possible and any(r.proven for r in decision.refusals))
+
+
+@pytest.mark.parametrize("block", range(3))
+def test_one_scope_gets_the_fewest_racks_and_then_the_fewest_hosts(block: int) -> None:
+    for seed in range(block * 6, block * 6 + 6):
+        rng = random.Random(seed)
+        paths = [("b", f"r{i // 4}") for i in range(16)]
+        free = [(rng.randrange(0, 9),) for _ in paths]
+        count = rng.randrange(2, max(3, sum(f[0] for f in free)))
+        nodes = tuple(
+            Node(f"n{i:02}", dict(zip(LEVELS, p, strict=True)), ((GPU, f[0]), ("pods", 99)))
+            for i, (p, f) in enumerate(zip(paths, free, strict=True))
+        )
+        needs = Needs(((GPU, 1), ("pods", 1)))
+        group = PodGroup("p", count, tuple(Member("ns", f"p-{j}", needs) for j in range(count)))
+        g = Gang("ns", "g", (group,), Constraint("block", "rack"))
+        best = solve(Problem(free, paths, [(count, (1,))], [(1, [0])], wished=2))
+        found = schedule(Snapshot(nodes, (Topology("default", LEVELS),)), [g]).assignments
+        assert (measure(found, nodes) if found else None) == best, f"seed {seed}"
+
+
+def measure(found: tuple[Assignment, ...], nodes: tuple[Node, ...]) -> tuple[int, int]:
+    rack = {n.name: (n.labels["block"], n.labels["rack"]) for n in nodes}
+    return len({rack[a.node] for a in found}), len({a.node for a in found})
+
+
+def test_the_brute_force_bound_is_not_vacuous() -> None:
+    verdicts = {divisible_fits(np.array(f), {4: 1, 2: 2}) for f in combinations_with_replacement(range(6), 2)}
+    assert verdicts == {True, False}
