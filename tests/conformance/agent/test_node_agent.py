@@ -68,12 +68,13 @@ class Agent:
     state: Path
     process: subprocess.Popen[str] | None = None
 
-    def start(self) -> None:
+    def start(self, path: str = "") -> None:
+        """`path` goes in front of PATH."""
         fleet = self.state.parent / "fleet.yaml"
         fleet.write_text(yaml.safe_dump(FLEET))
         command = [sys.executable, "-m", "grove_operator.localcluster.agent"]
         command += ["--kubeconfig", str(self.kubeconfig), "--fleet", str(fleet), "--state-dir", str(self.state)]
-        env = {**os.environ, "PYTHONPATH": SOURCE}
+        env = {**os.environ, "PYTHONPATH": SOURCE, "PATH": f"{path}:{os.environ['PATH']}".lstrip(":")}
         with (self.state.parent / "agent.log").open("a") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=env)
         assert self.process.stdout
@@ -311,3 +312,37 @@ def test_an_agent_that_was_killed_leaves_no_process_and_its_successor_goes_on(po
     after = pods.reaches("survivor", lambda s: ready(s) and s["containerStatuses"][0]["restartCount"] == 1, "is back")
     assert after["podIP"] == before["podIP"]
     assert pods.status("pretended") == pretended
+
+
+def test_where_mounts_are_refused_it_says_so_and_remaps_known_paths(
+    kubectl: Kubectl, pods: Pods, agent: Agent, tmp_path: Path
+) -> None:
+    (tmp_path / "unshare").write_text("#!/bin/sh\necho unshare failed: Operation not permitted >&2\nexit 1\n")
+    (tmp_path / "unshare").chmod(0o755)
+    kubectl("create", "configmap", "conf", "-n", pods.namespace, "--from-literal=key=the value")
+    manifest = reporting_pod("unmounted")
+    script = (
+        "import os, sys, time; print(open(sys.argv[1]).read(), os.listdir(os.environ['GROVE_SERVICEACCOUNT_DIR']), "
+    )
+    script += "flush=True); time.sleep(1000)"
+    manifest["spec"]["containers"][0] |= {"args": [script, "/etc/made-up/conf/key"], "readinessProbe": None}
+    agent.end()
+    agent.start(path=str(tmp_path))
+    try:
+        pods.create(manifest)
+        pods.reaches("unmounted", ready, "is Ready")
+        log = until(lambda: kubectl("logs", "unmounted", "-c", "main", "-n", pods.namespace), "output")
+        assert "the value" in log
+        assert "'token'" in log
+        events = kubectl.get("events", "-n", pods.namespace)["items"]
+        assert any(e["reason"] == "MountsRefused" and "not permitted" in e["message"] for e in events)
+    finally:
+        agent.end()
+        agent.start()
+
+
+def test_a_followed_log_ends_with_its_container(kubectl: Kubectl, pods: Pods) -> None:
+    container = {"command": ["x"], "args": ["import time\nfor n in range(5): print(n, flush=True); time.sleep(0.2)"]}
+    pods.create(pod("counts", image=IMAGE, container=container, restartPolicy="Never"))
+    pods.reaches("counts", lambda s: s.get("phase") in ("Running", "Succeeded"), "has started")
+    assert kubectl("logs", "-f", "counts", "-n", pods.namespace).split() == ["0", "1", "2", "3", "4"]

@@ -135,7 +135,9 @@ class Nodes:
 
     async def register(self) -> None:
         """Makes the cluster's nodes those of the fleet: creates, corrects, and removes what an older fleet left."""
-        existing = {node["metadata"]["name"]: node for node in (await self._api.list(NODE)).items}
+        existing = {
+            node["metadata"]["name"]: node for node in (await self._patiently(lambda: self._api.list(NODE))).items
+        }
         stale = [n for n, node in existing.items() if _played_by(node) and n not in self._ours]
         await self._each(stale, self._remove)
         await self._each(self._ours.values(), lambda node: self._register(node, existing.get(node.name)))
@@ -190,7 +192,7 @@ class Nodes:
         except NotFound:
             return
 
-    async def _patiently(self, act: Callable[[], Awaitable[Json]]) -> Json:
+    async def _patiently(self, act: Callable[[], Awaitable[T]]) -> T:
         """A young API server lacks system namespaces for a moment and may be busy: wait, at most a minute."""
         for _ in range(RETRIES):
             try:
@@ -222,12 +224,7 @@ class Nodes:
 
     async def _renew(self, name: str) -> None:
         try:
-            body = {"spec": {"renewTime": micro_time(self._clock.now())}}
-            await self._api.patch(LEASE, LEASE_NAMESPACE, name, body)
-        except NotFound:
-            node = self.get(name)
-            if node:
-                await self._lease(name, node["metadata"]["uid"])
+            await self._renew_now(name)
         except ApiError as error:
             log.warning("lease of node %s not renewed: %s", name, error)
         finally:
@@ -255,7 +252,14 @@ class Nodes:
 
     async def _renew_now(self, name: str) -> None:
         body = {"spec": {"renewTime": micro_time(self._clock.now())}}
-        await self._api.patch(LEASE, LEASE_NAMESPACE, name, body)
+        try:
+            await self._api.patch(LEASE, LEASE_NAMESPACE, name, body)
+        except NotFound:
+            node = self.get(name)
+            if node:
+                await self._api.create(
+                    LEASE, LEASE_NAMESPACE, lease_object(name, node["metadata"]["uid"], self._clock.now())
+                )
 
     async def create_load(self) -> None:
         """Creates the filler pods that are missing and removes those that the fleet no longer has."""

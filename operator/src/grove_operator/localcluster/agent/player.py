@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,13 +100,20 @@ class Player:
             await self.stop()
 
     def _resume(self) -> None:
-        """Pods that an earlier agent admitted keep their place and address before new ones are judged."""
+        """Pods that an earlier agent admitted keep place and address before new ones are judged.
+
+        Files of pods that are gone are removed.
+        """
         for pod in self.pods.items():
             status, uid = pod.get("status") or {}, pod["metadata"]["uid"]
             if status.get("podIP") and status.get("phase") not in FINISHED and self._node_of(pod["spec"]["nodeName"]):
                 self._ledger.charge(pod["spec"]["nodeName"], uid, effective_requests(pod["spec"]))
                 if not pod["spec"].get("hostNetwork"):
                     self._addresses.claim(uid, status["podIP"])
+        present = {pod["metadata"]["uid"] for pod in self.pods.items()}
+        for left in (self._host.state_dir / "pods").glob("*"):
+            if left.name not in present:
+                shutil.rmtree(left, ignore_errors=True)
 
     async def stop(self) -> None:
         real = [play.real for play in self._plays.values() if play.real]

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from pathlib import Path
 import psutil
 
 LAUNCHER = str(Path(__file__).with_name("enter.py"))
-UNSHARE = ["unshare", "-rm", "--"]
+UNSHARE_OPTIONS = ["-rm", "--"]
 ORPHAN_GRACE_S = 5.0
 
 
@@ -48,16 +49,19 @@ class Processes:
     def __init__(self, state_dir: Path) -> None:
         self._records = state_dir / "processes"
         self._records.mkdir(parents=True, exist_ok=True)
-        self.mounts_refused = ""
+        self._unshare = shutil.which("unshare") or ""
+        self.mounts_refused = "" if self._unshare else "there is no unshare on PATH; install util-linux"
 
     def probe_mounts(self, scratch: Path) -> str:
         """Tries a mount as containers need it; returns and remembers why it is refused, "" if it works."""
+        if self.mounts_refused:
+            return self.mounts_refused
         source = scratch / "mount-probe"
         source.mkdir(parents=True, exist_ok=True)
         launch = Launch(["true"], {}, "", [Mount(str(source), "/etc/grove-mount-probe/x")], source, source / "log")
         try:
             done = subprocess.run(
-                _command(launch, mounts=True), capture_output=True, text=True, timeout=30, env={"PATH": os.defpath}
+                _command(launch, self._unshare), capture_output=True, text=True, timeout=30, env={"PATH": os.defpath}
             )
             self.mounts_refused = "" if done.returncode == 0 else (done.stderr.strip() or f"exit {done.returncode}")
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -67,7 +71,7 @@ class Processes:
     async def start(self, launch: Launch, label: str) -> asyncio.subprocess.Process:
         """Starts the program with its output appended to `launch.log`; OSError when it can't be started."""
         launch.log.parent.mkdir(parents=True, exist_ok=True)
-        command = _command(launch, mounts=not self.mounts_refused)
+        command = _command(launch, "" if self.mounts_refused else self._unshare)
         with launch.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *command,
@@ -120,11 +124,13 @@ def signal_group(pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)
 
 
-def _command(launch: Launch, *, mounts: bool) -> list[str]:
-    """The launcher's command line, its order written beside the container's log."""
+def _command(launch: Launch, unshare: str) -> list[str]:
+    """The launcher's command line, its order written to the container's directory; no mounts without `unshare`."""
     launch.directory.mkdir(parents=True, exist_ok=True)
     order = {
-        "mounts": [{"source": m.source, "target": m.target, "read_only": m.read_only} for m in launch.mounts if mounts],
+        "mounts": [
+            {"source": m.source, "target": m.target, "read_only": m.read_only} for m in launch.mounts if unshare
+        ],
         "stage": str(launch.directory / "stage"),
         "cwd": launch.cwd,
         "argv": launch.argv,
@@ -132,7 +138,7 @@ def _command(launch: Launch, *, mounts: bool) -> list[str]:
     }
     path = launch.directory / "launch.json"
     path.write_text(json.dumps(order))
-    isolate = UNSHARE if mounts and launch.mounts else []
+    isolate = [unshare, *UNSHARE_OPTIONS] if unshare and launch.mounts else []
     return [*isolate, sys.executable, "-I", "-S", LAUNCHER, str(path)]
 
 
