@@ -20,13 +20,10 @@ from grove_operator.api import install
 from grove_operator.api.crds import all_crds
 from grove_operator.api.kinds import (
     BY_KIND,
-    CRD,
     LEASE,
-    MUTATING_WEBHOOKS,
-    NAMESPACE,
+    POD_CLIQUE,
     POD_CLIQUE_SET,
-    SECRET,
-    SERVICE,
+    SERVICE_ACCOUNT,
     VALIDATING_WEBHOOKS,
     Json,
 )
@@ -56,13 +53,20 @@ class Installation:
             "POD_NAME": name,
             "POD_NAMESPACE": self.options.namespace,
             "POD_IP": f"127.0.4.{len(self.processes) + 1}",
+            "KUBERNETES_SERVICE_HOST": "127.0.0.1",
+            "KUBERNETES_SERVICE_PORT": self.plane.server.rsplit(":", 1)[1],
+            "GROVE_SERVICEACCOUNT_DIR": str(self.account(module)),
         }
+        environment.pop("KUBECONFIG", None)
         argv = [sys.executable, "-m", f"grove_operator.kube.{module}", "--config", str(self.config)]
-        argv += ["--kubeconfig", str(self.plane.kubeconfig)]
         process = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
         log.close()
         self.processes.append(process)
         return process
+
+    def account(self, module: str) -> Path:
+        """The folder that a pod of the Deployment would find mounted: its service account's token and nothing more."""
+        return self.plane.root / ("grove-operator" if module == "operator_main" else "grove-scheduler")
 
     def said(self, name: str) -> str:
         return (self.plane.root / f"{name}.log").read_text()
@@ -116,12 +120,23 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 
 async def apply(plane: BareControlPlane, manifests: list[Json]) -> None:
-    wanted = (CRD, NAMESPACE, SERVICE, SECRET, MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS)
     async with HttpKubeApi.from_kubeconfig(plane.kubeconfig) as api:
         for manifest in manifests:
-            kind = BY_KIND[manifest["kind"]]
-            if kind in wanted:
-                await api.create(kind, manifest["metadata"].get("namespace"), manifest)
+            await api.create(BY_KIND[manifest["kind"]], manifest["metadata"].get("namespace"), manifest)
+        for account in [m["metadata"] for m in manifests if m["kind"] == SERVICE_ACCOUNT.kind]:
+            folder = plane.root / account["name"]
+            folder.mkdir()
+            wanted: Json = {
+                "apiVersion": "authentication.k8s.io/v1",
+                "kind": "TokenRequest",
+                "spec": {},
+            }
+            token = await api.create(
+                SERVICE_ACCOUNT, account["namespace"], wanted, subresource_of=f"{account['name']}/token"
+            )
+            (folder / "token").write_text(token["status"]["token"])
+            (folder / "ca.crt").write_bytes(plane.ca.read_bytes())
+            (folder / "namespace").write_text(account["namespace"])
 
 
 @pytest.fixture
@@ -181,8 +196,6 @@ async def test_an_update_that_changes_nothing_changes_nothing(serving: Installat
 
 
 async def test_the_leader_acts_on_what_kopf_sees(serving: Installation, api: HttpKubeApi) -> None:
-    from grove_operator.api.kinds import POD_CLIQUE
-
     await api.create(POD_CLIQUE_SET, "default", pod_clique_set("acted"))
 
     async def made() -> list[str]:
@@ -252,6 +265,8 @@ async def test_the_second_follows_at_once_when_the_first_is_told_to_end(
     assert await asyncio.to_thread(second.wait, 10) == 0
     with pytest.raises(ApiError):
         await api.create(POD_CLIQUE_SET, "default", pod_clique_set("nobody-serves"))
+    for name in ("operator-0", "operator-1"):
+        assert "forbidden" not in serving.said(name)  # the service account's own rules suffice
 
 
 async def test_the_scheduler_leads_and_ends_well(installation: Installation, api: HttpKubeApi) -> None:
@@ -268,6 +283,7 @@ async def test_the_scheduler_leads_and_ends_well(installation: Installation, api
     assert await asyncio.to_thread(process.wait, 10) == 0, installation.said("scheduler-0")[-2000:]
     lease = await api.get(LEASE, installation.options.namespace, "grove-scheduler-leader-election")
     assert not lease["spec"].get("holderIdentity")
+    assert "forbidden" not in installation.said("scheduler-0")
 
 
 @pytest.mark.parametrize(
