@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -17,7 +18,7 @@ from grove_operator.api.podcliqueset import PodCliqueSet
 from grove_operator.api.podgang import PodGang
 from grove_operator.api.podgangset import PodGangSet
 from grove_operator.api.scalinggroup import PodCliqueScalingGroup
-from grove_operator.api.structural import structural_schema
+from grove_operator.api.structural import schema_of
 from grove_operator.api.topology import ClusterTopologyBinding
 
 _BREACHED = '.status.conditions[?(@.type=="MinAvailableBreached")].status'
@@ -117,7 +118,7 @@ DEFINITIONS: tuple[Definition, ...] = (
 def crd(definition: Definition) -> Json:
     """The CustomResourceDefinition manifest of one kind."""
     kind = definition.kind
-    schema = structural_schema(definition.model)
+    schema = copy.deepcopy(schema_of(definition.model))
     schema["properties"]["metadata"] = {"type": "object"}
     subresources: Json = {"status": {}}
     if definition.selector_path:
@@ -159,12 +160,15 @@ def all_crds() -> list[Json]:
     return [crd(definition) for definition in DEFINITIONS]
 
 
-def crd_files() -> Iterator[tuple[str, str]]:
+@cache
+def crd_files() -> tuple[tuple[str, str], ...]:
     """File name (`<group>_<plural>.yaml`) and content of each committed CRD."""
+    files = []
     for manifest in all_crds():
         name = f"{manifest['spec']['group']}_{manifest['spec']['names']['plural']}.yaml"
         text = yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True, width=120)
-        yield name, f"# Generated from the models by `grove crds --write`; do not edit.\n{text}"
+        files.append((name, f"# Generated from the models by `grove crds --write`; do not edit.\n{text}"))
+    return tuple(files)
 
 
 def write_crds(directory: Path) -> list[Path]:

@@ -12,9 +12,9 @@ from pydantic import BaseModel
 
 from grove_operator.api.constants import DEFAULT_TERMINATION_DELAY
 from grove_operator.api.dynamographdeployment import DynamoGraphDeployment
-from grove_operator.api.faults import schema_of
 from grove_operator.api.kinds import Json
 from grove_operator.api.podcliqueset import PodCliqueSet
+from grove_operator.api.structural import schema_of
 
 DEFAULT_GRACE_S = 30
 

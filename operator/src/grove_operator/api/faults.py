@@ -8,14 +8,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from grove_operator.api.kinds import Json
-from grove_operator.api.structural import structural_schema
+from grove_operator.api.structural import schema_of
 
 Reason = Literal["Required", "Invalid", "Forbidden", "Duplicate", "NotFound", "NotSupported"]
 
@@ -48,12 +47,6 @@ def path(*parts: str | int) -> str:
     for part in parts:
         out += f"[{part}]" if isinstance(part, int) else f".{part}" if out else part
     return out
-
-
-@cache
-def schema_of(model: type[BaseModel]) -> Json:
-    """The structural schema of a model (do not change it)."""
-    return structural_schema(model)
 
 
 M = TypeVar("M", bound=BaseModel)

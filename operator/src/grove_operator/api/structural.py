@@ -9,6 +9,7 @@ x-grove-required (REQUIRED)          -> an entry in `required` of the enclosing 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -23,6 +24,12 @@ def structural_schema(model: type[BaseModel]) -> Json:
     """The OpenAPI v3 schema of a model, self-contained and structural."""
     schema = model.model_json_schema(by_alias=True, mode="validation")
     return _convert(schema, schema.get("$defs", {}))
+
+
+@cache
+def schema_of(model: type[BaseModel]) -> Json:
+    """The same, made once and shared: do not change it."""
+    return structural_schema(model)
 
 
 def _convert(node: Json, definitions: Json) -> Json:
