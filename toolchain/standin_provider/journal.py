@@ -61,7 +61,8 @@ class Journal:
     def created(self, server: str, path: str) -> None:
         self._write(server, Entry(path, self._run, True, time.time()))
 
-    def refused(self, server: str, path: str) -> None:
+    def forget(self, server: str, path: str) -> None:
+        """The create was refused, or the engine has shown that it knows the object, or it is gone."""
         if (file := self._file(server, path)) is not None:
             file.unlink(missing_ok=True)
 

@@ -92,13 +92,13 @@ class Operation:
             if failure.reason == "AlreadyExists":
                 return self._take_over(kind, body, settings, manager, failure, unfinished)
             if failure.status < 500:
-                journal.refused(server, path)
+                journal.forget(server, path)
                 raise
             raise ProviderError(f"{describe(body)}: {failure} (HTTP {failure.status})") from failure
         except Unreachable as error:
             if not error.sent:
-                journal.refused(server, path)
-                raise
+                journal.forget(server, path)
+                raise Unreachable(f"{describe(body)}: {error}", sent=False) from error
             raise ProviderError(
                 f"{describe(body)}: {error}; it may or may not have been created: run `pulumi up` again once the API "
                 "server answers, what was created is then taken over"
@@ -117,7 +117,7 @@ class Operation:
     ) -> Json:
         live = self.cluster.api.get(self._path(kind, body))
         if unfinished is None or not unfinished.made(live):
-            self.cluster.journal.refused(self.cluster.api.server, self._path(kind, body))
+            self.cluster.journal.forget(self.cluster.api.server, self._path(kind, body))
             raise ProviderError(
                 f"{describe(body)} already exists and is not in this stack's state; import it "
                 f"(pulumi import, id {identity(body)}), delete it, or choose another name"
@@ -143,6 +143,8 @@ class Operation:
                     404, "NoMatch", f"the API server does not serve {body.get('apiVersion')} {body.get('kind')}"
                 )
             live = self.cluster.api.get(self._path(served, body))
+            if not preview:
+                self.cluster.journal.forget(self.cluster.api.server, self._path(served, body))
             return self._apply(served, body, live, settings, manager, preview=preview)
 
         if preview:
@@ -223,6 +225,7 @@ class Operation:
         ):
             self.report("Skipping await logic")
             return
+        self.cluster.journal.forget(self.cluster.api.server, self._path(kind, obj))
         self._wait(obj).until_gone(uid)
         if is_crd(obj):
             self.cluster.api.forget_types()

@@ -229,7 +229,7 @@ class StandinProvider(provider_pb2_grpc.ResourceProviderServicer):
                 namespace=namespace,
             )
         except ProviderError as error:
-            failure = provider_pb2.CheckFailure(reason=redact(str(error), secret_texts(news)))
+            failure = provider_pb2.CheckFailure(reason=redact(_explain(error), secret_texts(news)))
             return provider_pb2.CheckResponse(inputs=request.news, failures=[failure])
         if is_crd(tree.value):
             self._learn_kind(tree.value)

@@ -86,12 +86,12 @@ def run(
     if not as_is and needs_stack(verbs):
         select_stack(pulumi, env, stack_in(args) or stack or "local", args)
     if not needs_provider or find_official(folders, env["PATH"]) is not None:
-        return run_in_foreground([str(pulumi), *args], env)
+        return exit_code(run_in_foreground([str(pulumi), *args], env))
     with standin(folders, env) as provider:
         env.update(pulumi_environment(tool_folders, cluster=cluster, standin_port=provider.port))
-        code = run_in_foreground([str(pulumi), *args], env)
-        provider.orderly = code < 128
-        return code
+        returned = run_in_foreground([str(pulumi), *args], env)
+        provider.orderly = returned >= 0
+        return exit_code(returned)
 
 
 def find_pulumi() -> tuple[Path, list[Path]]:
@@ -155,7 +155,10 @@ def select_stack(pulumi: Path, env: Mapping[str, str], stack: str, args: Sequenc
 
 
 def run_in_foreground(command_line: list[str], env: Mapping[str, str]) -> int:
-    """Waits for the program, whatever is pressed: Ctrl-C reaches it through the terminal, the rest is passed on."""
+    """Waits for the program, whatever is pressed: Ctrl-C reaches it through the terminal, the rest is passed on.
+
+    The exit code, or minus the signal that killed it.
+    """
     child = subprocess.Popen(command_line, env=dict(env))
 
     def pass_on(number: int, _: FrameType | None) -> None:
@@ -169,4 +172,9 @@ def run_in_foreground(command_line: list[str], env: Mapping[str, str]) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    return code if code >= 0 else 128 - code
+    return code
+
+
+def exit_code(returned: int) -> int:
+    """As a shell has it: 128 + signal for a program that was killed."""
+    return returned if returned >= 0 else 128 - returned
