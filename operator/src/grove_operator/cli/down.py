@@ -15,6 +15,11 @@ def command(name: str, delete: bool) -> None:
     """Stop the local cluster: no process and no port is left.
 
     Its data stay, and the next `grove up` goes on from them, unless --delete is given.
+
+    \b
+    Examples:
+      grove down
+      grove down --name big --delete
     """
     try:
         was_running = down(name, delete=delete)

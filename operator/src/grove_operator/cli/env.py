@@ -18,6 +18,11 @@ def command(name: str, offline: bool) -> None:
     """Print the environment of the local cluster as shell exports: eval "$(grove env)".
 
     After that, plain `pulumi` and `kubectl` work on this project and cluster.
+
+    \b
+    Examples:
+      eval "$(grove env)"
+      eval "$(grove env --name big)"
     """
     try:
         ClusterPaths.of(name)  # refuses an unusable name

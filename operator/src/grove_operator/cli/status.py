@@ -19,7 +19,14 @@ from grove_operator.localcluster.supervisor_control import why_unhealthy
 @click.option("--check", is_flag=True, help="Exit 1 unless it runs and is healthy.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(name: str, check: bool, output: str) -> None:
-    """Show whether the local cluster runs, and what it runs."""
+    """Show whether the local cluster runs, and what it runs.
+
+    \b
+    Examples:
+      grove status
+      grove status -o json
+      grove status --check && kubectl get nodes
+    """
     try:
         paths = ClusterPaths.of(name)
         state = read_state(name)

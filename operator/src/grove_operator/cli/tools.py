@@ -24,6 +24,12 @@ def command(names: tuple[str, ...], take_all: bool, offline: bool, check: bool, 
     \b
     In this order: PATH and KUBEBUILDER_ASSETS (within one minor version of the pin), our cache, the vendor's archive
     (only with a checksum in toolchain/checksums.toml), `go build` of the pinned module.
+
+    \b
+    Examples:
+      grove tools                 get what is missing
+      grove tools kwok            one of the optional ones
+      grove tools --check -o json what is there, getting nothing
     """
     wanted = names or tuple(name for name, program in PROGRAMS.items() if take_all or not program.is_optional)
     report = default_report()

@@ -28,6 +28,12 @@ def command(name: str, port: int | None, fleet: Path | None, foreground: bool, o
     """Start the local cluster and return when it is ready.
 
     A healthy cluster of that name is reused, a broken one is replaced on its own data. Ctrl-C leaves nothing behind.
+
+    \b
+    Examples:
+      grove up
+      grove up --fleet my-fleet.yaml --name big
+      grove up --port 6443 --foreground
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
