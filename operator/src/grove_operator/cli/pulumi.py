@@ -1,6 +1,6 @@
 """`grove pulumi -- ARGS`: the real pulumi with this project's state, tools, cluster and provider.
 
-Exit code: pulumi's own; 1 if it could not be started, 130 if it was interrupted.
+Exit code: pulumi's own (255 when it failed or was interrupted), 128 + signal if it was killed, 1 if it could not start.
 """
 
 from __future__ import annotations

@@ -141,7 +141,11 @@ def install_official(pulumi: Path, env: Mapping[str, str], folders: PulumiFolder
             timeout=timeout_s,
             check=False,
         )
-        reason = "" if done.returncode == 0 else (done.stderr or done.stdout).strip()[-400:]
+        reason = (
+            ""
+            if done.returncode == 0
+            else ((done.stderr or done.stdout).strip()[-400:] or f"exit code {done.returncode}")
+        )
     except subprocess.TimeoutExpired:
         reason = f"no answer within {timeout_s:g} s"
     if reason:
