@@ -50,6 +50,10 @@ class CertificateFiles:
     def key(self) -> Path:
         return self.folder / KEY_FILE
 
+    @property
+    def ca(self) -> Path:
+        return self.folder / CA_FILE
+
     def write(self, pair: CertificatePair) -> bool:
         """True when anything changed. Each file is replaced whole."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import kopf
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 WEBHOOK_ROOT = "/webhooks"
 CERTIFICATE_CHECK_S = 5.0
 STOP_TIMEOUT_S = 3.0
+PROBE_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class KopfThread:
         """kopf's webhook server on our address: its path `/webhooks/<handler id>` gives the paths that Grove has."""
         assert self._listener is not None  # noqa: S101 - only set as the server where there is one
         files = self._listener.files
+        await refuse_a_strangers_port(self._listener.address, self._listener.port, files.ca)
         server = kopf.WebhookServer(
             addr=self._listener.address,
             port=self._listener.port,
@@ -107,6 +111,27 @@ class KopfThread:
                 log.info("admission is served on port %d", self._listener.port)
                 self.listening.set()
                 yield client_config
+
+
+class PortTaken(RuntimeError):  # noqa: N818 - says what happened
+    """Another program answers on the webhook port: with SO_REUSEPORT it would silently get part of our requests."""
+
+
+async def refuse_a_strangers_port(address: str, port: int, ca: Path) -> None:
+    """Raises `PortTaken` unless the port is silent, or answered by a replica that shares our CA (a rolling update)."""
+    context = ssl.create_default_context(cafile=ca)
+    context.check_hostname = False
+    host = "127.0.0.1" if address in ("", "0.0.0.0") else address  # noqa: S104 - compared, not bound
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port, ssl=context), PROBE_TIMEOUT_S)
+    except ConnectionRefusedError:
+        return
+    except (OSError, TimeoutError) as error:
+        raise PortTaken(
+            f"webhook port {port} is answered by another program on this host ({error}); "
+            "give this operator a port of its own: server.webhooks.port (stack config: grove:operator.webhookPort)"
+        ) from error
+    writer.close()
 
 
 def kopf_settings(server: Any | None) -> kopf.OperatorSettings:
