@@ -121,3 +121,55 @@ def test_a_topology_binds_only_schedulers_that_know_topologies() -> None:
     entry = {"schedulerName": "default-scheduler", "topologyReference": "x"}
     (fault,) = validate_clustertopologybinding(changed(TOPOLOGY, "spec.schedulerTopologyBindings", [entry]))
     assert fault.field == "spec.schedulerTopologyBindings[0].schedulerName"
+
+
+def with_override(patch: Any, **more: Any) -> Any:
+    override = {"apiVersion": "grove.io/v1alpha1", "target": "PodCliqueSet", "patch": patch} | more
+    return changed(quickstart(), "spec.providerOverride", override)
+
+
+def topology_patch(**constraint: Any) -> Any:
+    return {"spec": {"template": {"topologyConstraint": constraint}}}
+
+
+PATCHED = "spec.providerOverride.patch.spec.template.topologyConstraint"
+
+
+def test_an_override_may_prefer_a_level_of_the_topology() -> None:
+    preferred = with_override(topology_patch(topologyName="default", pack={"preferred": "rack"}))
+    assert validate_dynamographdeployment(preferred, topologies={"default": TOPOLOGY}) == []
+
+
+@pytest.mark.parametrize(
+    ("graph", "field", "reason"),
+    [
+        (with_override({"spec": {"replicas": 2}}), "spec.providerOverride.patch", "Forbidden"),
+        (with_override({"spec": {}}), "spec.providerOverride.patch", "Required"),
+        (
+            with_override(topology_patch(topologyName="default", pack={"preferred": "rack"}), target="PodClique"),
+            "spec.providerOverride.target",
+            "NotSupported",
+        ),
+        (with_override(topology_patch(pack={"preferred": "rack"})), f"{PATCHED}.topologyName", "Required"),
+        (
+            with_override(topology_patch(topologyName="no", pack={"preferred": "rack"})),
+            f"{PATCHED}.topologyName",
+            "Invalid",
+        ),
+        (
+            with_override(topology_patch(topologyName="default", pack={"preferred": "aisle"})),
+            f"{PATCHED}.pack.preferred",
+            "Invalid",
+        ),
+        (with_override(topology_patch(topologyName="default", pak={})), f"{PATCHED}.pak", "Invalid"),
+    ],
+)
+def test_an_override_may_change_nothing_else(graph: Any, field: str, reason: str) -> None:
+    faults = validate_dynamographdeployment(graph, topologies={"default": TOPOLOGY})
+    assert (field, reason) in [(fault.field, fault.reason) for fault in faults]
+
+
+def test_the_override_of_a_live_graph_is_fixed() -> None:
+    new = with_override(topology_patch(topologyName="default", pack={"preferred": "rack"}))
+    (fault,) = validate_dynamographdeployment(new, quickstart())
+    assert (fault.field, fault.reason) == ("spec.providerOverride", "Forbidden")

@@ -163,3 +163,37 @@ def test_etcd_discovery_serves_only_the_frontend_and_needs_no_account() -> None:
     kinds = [(obj["kind"], obj["metadata"]["name"]) for obj in mapping.children(dgd)]
     assert kinds == [("PodCliqueSet", "g"), ("Service", "g-f")]
     assert "serviceAccountName" not in cliques(dgd)["w"]["spec"]["podSpec"]
+
+
+def topology_of(dgd: Json) -> Json | None:
+    constraint: Json | None = mapping.pod_clique_set(dgd)["spec"]["template"].get("topologyConstraint")
+    return constraint
+
+
+def override(**constraint: Any) -> Json:
+    return {"patch": {"spec": {"template": {"topologyConstraint": constraint}}}}
+
+
+def test_a_provider_override_can_prefer_a_level_beside_the_required_one() -> None:
+    preferred = override(topologyName="default", pack={"preferred": "rack"})
+    required = {"topologyProfile": "default", "packDomain": "block"}
+    services = {"W": worker()}
+    assert topology_of(graph(services, providerOverride=preferred)) == {
+        "topologyName": "default",
+        "pack": {"preferred": "rack"},
+    }
+    assert topology_of(graph(services, providerOverride=preferred, topologyConstraint=required)) == {
+        "topologyName": "default",
+        "pack": {"required": "block", "preferred": "rack"},
+    }
+    assert topology_of(graph(services)) is None
+
+
+def test_a_service_inherits_the_topology_name_of_an_override() -> None:
+    preferred = override(topologyName="default", pack={"preferred": "rack"})
+    services = {"W": worker(topologyConstraint={"packDomain": "host"})}
+    above = {"topologyProfile": "default"}
+    inherited = cliques(graph(services, providerOverride=preferred, topologyConstraint=above))["w"]
+    alone = cliques(graph(services, topologyConstraint=above))["w"]
+    assert inherited["topologyConstraint"] == {"pack": {"required": "host"}}
+    assert alone["topologyConstraint"] == {"pack": {"required": "host"}, "topologyName": "default"}

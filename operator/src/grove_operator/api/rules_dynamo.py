@@ -8,7 +8,8 @@ from grove_operator.api.constants import NAME_BUDGET
 from grove_operator.api.dynamographdeployment import DynamoGraphDeployment
 from grove_operator.api.dynamoservice import DynamoService
 from grove_operator.api.faults import Fault
-from grove_operator.api.rules_topology import Topologies, level_names, unknown_level
+from grove_operator.api.rules_graph_placement import override_faults, placement_faults
+from grove_operator.api.rules_topology import Topologies
 from grove_operator.api.syntax import env_faults, is_dns_label, map_faults
 
 SERVICES = "spec.services"
@@ -42,7 +43,8 @@ def graph_faults(graph: DynamoGraphDeployment, topologies: Topologies | None) ->
     yield from env_faults("spec.envs", graph.spec.envs)
     yield from _pvc_faults(graph)
     yield from _restart_faults(graph)
-    yield from _topology_faults(graph, topologies)
+    yield from placement_faults(graph, topologies)
+    yield from override_faults(graph, topologies)
 
 
 def name_length(service: str, *, is_multinode: bool) -> int:
@@ -116,42 +118,14 @@ def _restart_faults(graph: DynamoGraphDeployment) -> Iterator[Fault]:
         yield Fault(field, "Invalid", "must list every service once", f"list {', '.join(sorted(services))}")
 
 
-def _topology_faults(graph: DynamoGraphDeployment, topologies: Topologies | None) -> Iterator[Fault]:
-    whole = graph.spec.topology_constraint
-    places = [("spec.topologyConstraint", whole.pack_domain)] if whole and whole.pack_domain else []
-    for key, service in (graph.spec.services or {}).items():
-        if service.topology_constraint:
-            places.append((f"{SERVICES}.{key}.topologyConstraint", service.topology_constraint.pack_domain))
-    if not places and not whole:
-        return
-    name = whole.topology_profile if whole else None
-    field = "spec.topologyConstraint.topologyProfile"
-    if not name:
-        yield Fault(field, "Required", "is missing", "name a ClusterTopologyBinding")
-    elif not places:
-        yield Fault("spec.topologyConstraint.packDomain", "Required", "is missing here and in every service", "set one")
-    elif topologies is not None and name not in topologies:
-        known = f"use one of {', '.join(sorted(topologies))}" if topologies else "create it first"
-        yield Fault(field, "Invalid", f"ClusterTopologyBinding {name!r} does not exist", known)
-    elif topologies is not None:
-        levels = level_names(topologies[name])
-        unknown = [(where, domain) for where, domain in places if domain not in levels]
-        for where, domain in unknown:
-            yield unknown_level(f"{where}.packDomain", domain, name, levels)
-        if not unknown and whole and whole.pack_domain:
-            outer = whole.pack_domain
-            for where, domain in places[1:]:
-                if levels.index(domain) < levels.index(outer):
-                    fact = f"level {domain!r} is broader than {outer!r} of the whole graph"
-                    yield Fault(f"{where}.packDomain", "Invalid", fact, f"use {outer!r} or a narrower level")
-
-
 def graph_transition_faults(new: DynamoGraphDeployment, old: DynamoGraphDeployment) -> Iterator[Fault]:
     """What cannot change in a live graph, since the PodCliqueSet behind it could not follow."""
     if old.spec.backend_framework and new.spec.backend_framework != old.spec.backend_framework:
         yield Fault("spec.backendFramework", "Forbidden", "cannot be changed", RECREATE)
     if new.spec.topology_constraint != old.spec.topology_constraint:
         yield Fault("spec.topologyConstraint", "Forbidden", "cannot be changed", RECREATE)
+    if new.spec.provider_override != old.spec.provider_override:
+        yield Fault("spec.providerOverride", "Forbidden", "cannot be changed", RECREATE)
     after, before = new.spec.services or {}, old.spec.services or {}
     for key in sorted(after.keys() ^ before.keys()):
         verb = "added to" if key in after else "removed from"

@@ -119,13 +119,19 @@ def _group(graph: Graph, service: GraphService) -> Json:
 
 
 def _graph_topology(graph: Graph) -> Json | None:
+    """The graph's own constraint (a required level) with `providerOverride` merged over it, which can also prefer one."""
     said = graph.spec.get("topologyConstraint") or {}
-    if not said.get("packDomain"):
-        return None
-    constraint: Json = {"pack": {"required": said["packDomain"]}}
-    if said.get("topologyProfile"):
-        constraint["topologyName"] = said["topologyProfile"]
-    return constraint
+    pack = {"required": said["packDomain"]} if said.get("packDomain") else {}
+    name = {"topologyName": said["topologyProfile"]} if said.get("topologyProfile") else {}
+    override = overridden_topology(graph.spec)
+    pack |= override.get("pack") or {}
+    return {**name, **override, "pack": pack} if pack else None
+
+
+def overridden_topology(spec: Json) -> Json:
+    """`spec.template.topologyConstraint` of the graph's `providerOverride`, or {}."""
+    patch = (spec.get("providerOverride") or {}).get("patch") or {}
+    return ((patch.get("spec") or {}).get("template") or {}).get("topologyConstraint") or {}
 
 
 def _service_topology(graph: Graph, service: GraphService) -> Json | None:
@@ -134,7 +140,7 @@ def _service_topology(graph: Graph, service: GraphService) -> Json | None:
     if not said.get("packDomain"):
         return None
     constraint: Json = {"pack": {"required": said["packDomain"]}}
-    if above.get("topologyProfile") and not above.get("packDomain"):
+    if above.get("topologyProfile") and _graph_topology(graph) is None:
         constraint["topologyName"] = above["topologyProfile"]
     return constraint
 
