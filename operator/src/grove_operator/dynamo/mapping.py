@@ -119,7 +119,7 @@ def _group(graph: Graph, service: GraphService) -> Json:
 
 
 def _graph_topology(graph: Graph) -> Json | None:
-    """The graph's own constraint (a required level) with `providerOverride` merged over it, which can also prefer one."""
+    """The graph's own constraint (required) with `providerOverride` merged over it, which can also prefer a level."""
     said = graph.spec.get("topologyConstraint") or {}
     pack = {"required": said["packDomain"]} if said.get("packDomain") else {}
     name = {"topologyName": said["topologyProfile"]} if said.get("topologyProfile") else {}

@@ -122,5 +122,3 @@ class Clock(Protocol):
 def timestamp(moment: datetime) -> str:
     """Kubernetes' RFC 3339 form, whole seconds, UTC."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
