@@ -87,7 +87,7 @@ class KubeApi(Protocol):
         label_selector: str = "",
         field_selector: str = "",
     ) -> AsyncIterator[WatchEvent]:
-        """Events after `resource_version` until the server ends the watch, or until the position is too old (raises Gone)."""
+        """Events after `resource_version` until the server ends the watch; Gone when that position is too old."""
         ...
 
     async def create(self, kind: Kind, namespace: str | None, body: Json, *, subresource_of: str = "") -> Json:
