@@ -19,6 +19,7 @@ from grove_operator.kube.client import HttpKubeApi
 from grove_operator.localcluster.state import read_state
 from grove_operator.views.placement import ClusterView, TreeNode, workload_trees
 
+PIPE_WIDTH = 400
 COLOURS = {"good": "green", "waiting": "yellow", "bad": "red", "plain": ""}
 
 
@@ -45,7 +46,7 @@ def command(namespace: str | None, all_namespaces: bool, kubeconfig: str | None,
     if output == "json":
         click.echo(json.dumps([tree.to_json() for tree in trees], indent=2))
         return
-    console = Console(soft_wrap=True)
+    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
     for tree in trees:
         console.print(_draw(tree))
     if not trees:
