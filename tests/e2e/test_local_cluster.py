@@ -134,22 +134,34 @@ def test_a_port_in_use_is_one_clear_error_and_nothing_is_left_behind(grove: Grov
     assert not grove.home.exists()
 
 
-@pytest.mark.parametrize("when", ["starting", "ready"])
-def test_ctrl_c_leaves_no_process_no_port_and_no_folder(grove: Grove, when: str) -> None:
-    """`starting`: during `grove up`; `ready`: of `grove up --foreground`, which keeps its data as `grove down` does."""
+def test_ctrl_c_while_it_starts_leaves_no_process_no_port_and_no_folder(grove: Grove) -> None:
     paths = ClusterPaths.of("local", grove.home)
-    with grove.start("up", "--no-agent", "--foreground") as process:
-        while (state := load_state(paths.state)) is None or state.phase != when or not state.components:
+    with grove.start("up", "--no-agent") as process:
+        while (state := load_state(paths.state)) is None or not state.components:
             assert process.poll() is None
             time.sleep(0.01)
         ports = ports_of(grove)
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate()
-    assert process.returncode == (1 if when == "starting" else 0), said
-    assert "down" in said
+    assert process.returncode == 1
+    assert "interrupted; cluster local was taken down again" in said
     assert marked(grove) == []
     assert all(is_port_free(port) for port in ports)
-    assert paths.root.exists() is (when == "ready")
+    assert not paths.root.exists()
+
+
+def test_ctrl_c_of_a_cluster_in_the_foreground_takes_it_down_and_keeps_its_data(grove: Grove) -> None:
+    with grove.start("up", "--no-agent", "--foreground") as process:
+        assert process.stdout is not None
+        assert any("Ctrl-C ends it" in line for line in process.stdout)
+        assert grove.status()["running"] is True
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate()
+    assert process.returncode == 0
+    assert "cluster local is down" in said
+    assert marked(grove) == []
+    assert all(is_port_free(port) for port in ports_of(grove))
+    assert ClusterPaths.of("local", grove.home).etcd.is_dir()
 
 
 def test_a_fleet_file_that_cant_be_used_is_refused_before_anything_starts(grove: Grove, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from grove_operator.localcluster.state import DEFAULT_NAME, ClusterState, LocalClusterError
-from grove_operator.localcluster.supervisor_control import UpOptions, down, up
+from grove_operator.localcluster.supervisor_control import Started, UpOptions, down, up
 from grove_operator.localcluster.tools_report import default_report
 
 
@@ -44,24 +44,30 @@ def command(name: str, port: int | None, fleet: Path | None, foreground: bool, o
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         raise click.ClickException(f"interrupted; cluster {name} was taken down again") from None
+    try:
+        _tell(name, started)
+        if foreground:
+            _stay(started.state)
+    except KeyboardInterrupt:
+        if foreground:
+            down(name)
+            click.echo(f"cluster {name} is down")
+
+
+def _tell(name: str, started: Started) -> None:
     state = started.state
     click.echo(f"cluster {name} {'already runs' if started.is_reused else 'is ready'}: {state.apiserver}")
     click.echo(f"{state.nodes} nodes; go on with")
     click.echo(f"  export KUBECONFIG={state.kubeconfig}")
     click.echo(f"  grove down{'' if name == DEFAULT_NAME else f' --name {name}'}")
-    if foreground:
-        _stay(name, state)
 
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _stay(name: str, state: ClusterState) -> None:
+def _stay(state: ClusterState) -> None:
+    """Until interrupted, or until somebody else takes the cluster down."""
     click.echo("Ctrl-C ends it")
-    try:
-        while state.supervisor.is_alive:
-            time.sleep(0.25)
-    except KeyboardInterrupt:
-        down(name)
-        click.echo(f"cluster {name} is down")
+    while state.supervisor.is_alive:
+        time.sleep(0.25)
