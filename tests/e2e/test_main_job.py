@@ -6,13 +6,14 @@ One story in order, on one cluster: up -> look -> preview is empty -> scale by o
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 
 from grove_operator.localcluster.checker import check_nodes
 from tests.support.clusters import LocalCluster
-from tests.support.project import Project
+from tests.support.project import ROOT, Project
 
 pytestmark = pytest.mark.needs_tools
 NAMESPACE = "vllm-v1-disagg-router"
@@ -33,6 +34,13 @@ def names(objects: list[Any]) -> list[str]:
 def is_ready(pod: Any) -> bool:
     conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
     return pod["status"]["phase"] == "Running" and conditions.get("Ready") == "True"
+
+
+def racks_of(project: Project, selector: str) -> set[tuple[str, str]]:
+    """(block, rack) of every node that runs a selected pod of the default namespace."""
+    nodes = {n["metadata"]["name"]: n["metadata"]["labels"] for n in project.get("nodes")}
+    places = [nodes[pod["spec"]["nodeName"]] for pod in project.select("pods", "default", selector)]
+    return {(at["topology.kubernetes.io/block"], at["topology.kubernetes.io/rack"]) for at in places}
 
 
 def test_the_quickstart_runs_as_the_article_shows(project: Project) -> None:
@@ -105,6 +113,42 @@ def test_a_preview_afterwards_shows_no_change(project: Project) -> None:
     digest = json.loads(project.pulumi("preview", "--json"))
     assert set(digest["changeSummary"]) == {"same"}
     project.pulumi("preview", "--expect-no-changes")
+
+
+def test_a_second_workload_gets_one_instance_and_the_other_waits_whole_and_says_why(project: Project) -> None:
+    """Two instances of leader + 3 workers, each in one rack: with the quickstart in b0-r0 only b1-r0 holds one."""
+    project.kubectl("apply", "--server-side", "-f", str(ROOT / "examples" / "manifests" / "leader-worker.yaml"))
+    for pod in ("served-0-router", "served-0-model-0-leader", "served-0-model-0-worker"):
+        project.kubectl("wait", "--for=create", "pod", "-l", f"grove.io/podclique={pod}", "--timeout=30s")
+        project.kubectl("wait", "--for=condition=Ready", "pod", "-l", f"grove.io/podclique={pod}", "--timeout=60s")
+    assert len(racks_of(project, "grove.io/podcliquescalinggroup-replica-index=0")) == 1
+
+    project.kubectl("wait", "--for=condition=Scheduled=False", "podgang/served-0-model-0", "--timeout=60s")
+    waiting = project.select("pods", "default", "grove.io/podgang=served-0-model-0")
+    assert len(waiting) == 4
+    assert not any(pod["spec"].get("nodeName") for pod in waiting)
+    for pod in waiting:
+        (scheduled,) = [c for c in pod["status"]["conditions"] if c["type"] == "PodScheduled"]
+        assert (scheduled["status"], scheduled["reason"]) == ("False", "Unschedulable")
+        assert "nvidia.com/gpu" in scheduled["message"]
+    events = [e for e in project.get("events", "default") if e["reason"] == "Unschedulable"]
+    assert {e["involvedObject"]["name"] for e in events} == {"served-0-model-0", *names(waiting)}
+    assert {e["source"]["component"] for e in events} == {"grove-scheduler"}
+
+
+def test_nothing_is_written_at_rest(project: Project) -> None:
+    before = project.writes()
+    time.sleep(10)
+    after = project.writes()
+    assert {what: after[what] - before.get(what, 0) for what in after if after[what] != before.get(what, 0)} == {}
+
+
+def test_the_waiting_instance_is_placed_whole_when_a_rack_is_freed(project: Project) -> None:
+    project.kubectl("delete", "pod", "--all", "-n", "fleet-load", "--wait=false")
+    project.kubectl("wait", "--for=condition=Scheduled", "podgang/served-0-model-0", "--timeout=60s")
+    assert len(racks_of(project, "grove.io/podgang=served-0-model-0")) == 1
+    project.kubectl("delete", "podcliqueset", "served", "--timeout=60s")
+    project.kubectl("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/part-of=served", "--timeout=60s")
 
 
 def test_four_decode_workers_come_by_one_line_and_replace_nobody(project: Project) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,12 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
+MUTATING = {"POST", "PUT", "PATCH", "DELETE", "APPLY"}
+NOT_COUNTED = {
+    "leases", "events", "nodes",  # heartbeats, and Events
+    "subjectaccessreviews", "tokenreviews", "serviceaccounts",  # access reviews, and tokens requested
+    "endpoints", "endpointslices",  # the controller manager's own, written in batches after pods changed
+}  # fmt: skip
 PORT_KEYS = ("webhookPort", "healthPort", "metricsPort", "schedulerHealthPort", "schedulerMetricsPort")
 
 
@@ -106,6 +113,21 @@ class Project:
         where = ["-n", namespace] if namespace else ["-A"] if not name else []
         found = json.loads(self.kubectl("get", what, *([name] if name else []), *where, "-o", "json"))
         return found if name else found["items"]
+
+    def select(self, what: str, namespace: str, selector: str) -> Any:
+        return json.loads(self.kubectl("get", what, "-n", namespace, "-l", selector, "-o", "json"))["items"]
+
+    def writes(self) -> dict[str, int]:
+        """Mutating requests that the API server has counted, by verb and resource, without heartbeats and reviews."""
+        counts: dict[str, int] = {}
+        for line in self.kubectl("get", "--raw", "/metrics").splitlines():
+            if not line.startswith("apiserver_request_total{"):
+                continue
+            labels = dict(re.findall(r'(\w+)="([^"]*)"', line))
+            if labels["verb"] in MUTATING and labels["resource"] not in NOT_COUNTED:
+                what = f"{labels['verb']} {labels['resource']}/{labels['subresource']}"
+                counts[what] = counts.get(what, 0) + int(float(line.rsplit(" ", 1)[1]))
+        return counts
 
     def labelled(self, selector: str) -> list[str]:
         """`kind/name` of every object that carries the label, of every listable kind that still exists."""
