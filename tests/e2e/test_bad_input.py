@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from grove_operator.localcluster.checker import check_nodes
 from tests.support.clusters import LocalCluster
 from tests.support.project import Project
 
@@ -101,6 +102,7 @@ def test_the_api_server_killed_under_up_and_a_second_up_completes(
         pods = project.get("pods", "vllm-v1-disagg-router")
         assert len(pods) == 4
         assert {p["status"]["phase"] for p in pods} == {"Running"}
+        assert check_nodes(project.get("nodes"), project.get("pods")) == []
     finally:
         assert project.grove("down", "--delete").code == 0
 
