@@ -14,8 +14,9 @@ from rich.tree import Tree
 
 from grove_operator.api import constants as c
 from grove_operator.api import kinds
-from grove_operator.engine.ports import ApiError
+from grove_operator.engine.ports import ApiError, NotFound
 from grove_operator.kube.client import HttpKubeApi
+from grove_operator.kube.connection import ConnectionConfigError
 from grove_operator.localcluster.state import read_state
 from grove_operator.views.placement import ClusterView, TreeNode, workload_trees
 
@@ -41,6 +42,12 @@ def command(namespace: str | None, all_namespaces: bool, kubeconfig: str | None,
     """
     try:
         trees = asyncio.run(_load(kubeconfig, None if all_namespaces else namespace))
+    except ConnectionConfigError as error:
+        raise click.ClickException(f"no cluster: {error}, or start the local one by `grove up`") from error
+    except NotFound as error:
+        raise click.ClickException(
+            f"the cluster has no Grove CRDs: {error}; `grove pulumi -- up` installs them"
+        ) from error
     except ApiError as error:
         raise click.ClickException(f"cannot read the cluster: {error}; is it up? see `grove status`") from error
     if output == "json":
