@@ -46,14 +46,16 @@ class Project:
     home: Path
     kubeconfig: Path
     stack: str = "local"
+    names_cluster: bool = True
+    """Whether KUBECONFIG tells `grove` and `pulumi` which cluster it is; kubectl is always told."""
 
     @classmethod
-    def copy_to(cls, folder: Path, home: Path, kubeconfig: Path) -> Project:
+    def copy_to(cls, folder: Path, home: Path, kubeconfig: Path, *, names_cluster: bool = True) -> Project:
         """Copies program and stacks; gives the operator free ports, so that several clusters fit on one machine."""
         for name in ("Pulumi.yaml", "__main__.py"):
             shutil.copy(ROOT / name, folder / name)
         shutil.copytree(ROOT / "stacks", folder / "stacks")
-        project = cls(folder, home, kubeconfig)
+        project = cls(folder, home, kubeconfig, names_cluster=names_cluster)
         config = project.read_stack()
         config["config"]["grove:operator"].update(zip(PORT_KEYS, free_ports(len(PORT_KEYS)), strict=True))
         project.write_stack(config)
@@ -76,7 +78,9 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        return os.environ | {"GROVE_HOME": str(self.home), "KUBECONFIG": str(self.kubeconfig), "NO_COLOR": "1"}
+        env = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
+        env |= {"GROVE_HOME": str(self.home), "NO_COLOR": "1"}
+        return env | ({"KUBECONFIG": str(self.kubeconfig)} if self.names_cluster else {})
 
     def grove(self, *args: str, timeout_s: float = 240) -> Finished:
         done = subprocess.run(
