@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-c", "from grove_operator.cli.main import main; main()"]
+
+
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,16 @@ class Grove:
         return done.stdout
 
     def start(self, *args: str) -> subprocess.Popen[str]:
+        """Like a command typed at a terminal: Ctrl-C reaches it even if the tests themselves were started with `&`."""
         return subprocess.Popen(
-            [*COMMAND, *args], env=self.environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [*COMMAND, *args],
+            env=self.environment,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-        )  # fmt: skip
+            preexec_fn=_heed_interrupts,
+        )
 
     def status(self, *args: str) -> Any:
         return json.loads(self("status", "-o", "json", *args))
