@@ -98,10 +98,21 @@ def test_the_server_fills_exactly_the_defaults_that_we_expect(server: Server) ->
     assert stored["spec"] == schema_defaults(PodCliqueSet, bare_pcs())["spec"]
 
 
-def test_pod_specs_are_kept_as_they_are(server: Server) -> None:
-    odd = {"someday": {"x": [1, {"y": None}]}, "containers": [{"name": "main", "image": "i", "new": True}]}
-    stored = server.create(changed(bare_pcs(), f"{T}.cliques.0.spec.podSpec", odd), "pod-spec")
-    assert stored["spec"]["template"]["cliques"][0]["spec"]["podSpec"] == odd
+def test_pod_specs_have_kubernetes_own_schema(server: Server) -> None:
+    """Unknown fields are pruned (kubectl refuses them: strict check), quantities may be numbers, TCP is filled."""
+    place = f"{T}.cliques.0.spec.podSpec"
+    container = {"name": "main", "image": "i", "ports": [{"containerPort": 80}], "resources": {"limits": {"cpu": 2}}}
+    stored = server.create(changed(bare_pcs(), place, {"containers": [container]}), "pod-spec")
+    container["ports"][0]["protocol"] = "TCP"
+    assert stored["spec"]["template"]["cliques"][0]["spec"]["podSpec"] == {"containers": [container]}
+    odd = changed(bare_pcs(), place, {"containers": [], "someday": {"x": 1}})
+    assert "unknown field" in server.refuses(odd)
+
+
+def test_kubectl_explains_every_field_down_to_the_containers(server: Server) -> None:
+    said = server.run("explain", "podcliqueset.spec.template", "--recursive").stdout
+    for field in ("cliqueStartupType", "podCliqueScalingGroups", "topologySpreadConstraints", "ephemeralContainers"):
+        assert field in said
 
 
 @pytest.mark.parametrize(
@@ -226,7 +237,7 @@ def test_tables_have_groves_columns(server: Server) -> None:
             "apiVersion": "grove.io/v1alpha1",
             "kind": "PodClique",
             "metadata": {},
-            "spec": {"roleName": "a", "replicas": 2, "minAvailable": 1, "podSpec": {}},
+            "spec": {"roleName": "a", "replicas": 2, "minAvailable": 1, "podSpec": {"containers": []}},
         },
         "columns",
     )

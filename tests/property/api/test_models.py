@@ -51,7 +51,7 @@ def values(schema: Json) -> st.SearchStrategy[Any]:
 
 
 def objects(definition: Definition) -> st.SearchStrategy[Json]:
-    schema = structural_schema(definition.model)
+    schema = structural_schema(definition.model, embed=False)
     schema["properties"]["metadata"] = {"type": "object", "additionalProperties": {"type": "string"}}
     return values(schema)
 

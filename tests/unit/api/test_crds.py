@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from grove_operator.api.crds import all_crds, stale_crds, write_crds
+from grove_operator.api.crds import DEFINITIONS, Definition, all_crds, crd_files, stale_crds, write_crds
 from grove_operator.api.kinds import Json
+from grove_operator.api.structural import structural_schema
 
 COMMITTED = Path(__file__).parents[3] / "operator" / "crds"
 
@@ -23,7 +24,10 @@ def schema(plural: str) -> Json:
 def at(plural: str, place: str) -> Json:
     node = schema(plural)
     for part in place.split("."):
-        node = node["items"] if part == "[]" else node["properties"][part]
+        if part == "*":
+            node = node["additionalProperties"]
+        else:
+            node = node["items"] if part == "[]" else node["properties"][part]
     return node
 
 
@@ -65,8 +69,19 @@ def test_schemas_are_structural_and_described(crd: Json) -> None:
         assert node.get("additionalProperties") is not False
         for name, below in node.get("properties", {}).items() if isinstance(node.get("properties"), dict) else ():
             assert "type" in below or below.get("x-kubernetes-int-or-string"), name
-            assert below.get("description") or name == "metadata", name
             assert below.get("default", 0) is not None, name
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.kind.plural)
+def test_every_field_of_our_own_is_described(definition: Definition) -> None:
+    for node in nodes(structural_schema(definition.model, embed=False)):
+        for name, below in node.get("properties", {}).items() if isinstance(node.get("properties"), dict) else ():
+            assert below.get("description") or name == "metadata", name
+
+
+@pytest.mark.parametrize(("name", "content"), crd_files(), ids=lambda part: part[:40])
+def test_a_crd_file_stays_small(name: str, content: str) -> None:
+    assert len(content.encode()) < 500_000, name
 
 
 @pytest.mark.parametrize(
@@ -75,7 +90,9 @@ def test_schemas_are_structural_and_described(crd: Json) -> None:
         ("podcliquesets", "spec.replicas", {"default": 0, "format": "int32"}),
         ("podcliquesets", "spec.template.cliqueStartupType", {"default": "CliqueStartupTypeAnyOrder"}),
         ("podcliquesets", "spec.template.cliques", {"x-kubernetes-list-map-keys": ["name"]}),
-        ("podcliquesets", "spec.template.cliques.[].spec.podSpec", {"x-kubernetes-preserve-unknown-fields": True}),
+        ("podcliquesets", "spec.template.cliques.[].spec.podSpec", {"required": ["containers"]}),
+        ("podcliques", "spec.podSpec.containers", {"x-kubernetes-list-map-keys": ["name"]}),
+        ("dynamographdeployments", "spec.services.*.extraPodSpec.mainContainer", {"type": "object"}),
         ("podcliquesets", "spec.template.podCliqueScalingGroups.[].minAvailable", {"default": 1}),
         ("podcliquesets", "spec.template.topologyConstraint.pack.required", {"maxLength": 63, "minLength": 1}),
         ("podcliquesets", "status.conditions", {"x-kubernetes-list-map-keys": ["type"]}),

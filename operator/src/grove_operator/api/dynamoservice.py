@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from grove_operator.api.core_schemas import ExtraPodSpec, Probe
 from grove_operator.api.schema import ATOMIC, Int32, Model, Open, Quantity, cel, list_map, rules
 from grove_operator.api.topology import Domain
 
@@ -172,11 +173,11 @@ class DynamoService(Model):
     model_ref: ModelRef | None = Field(None, description="Model for discovery.")
     shared_memory: SharedMemory | None = Field(None, description="The shared-memory volume.")
     extra_pod_metadata: ExtraPodMetadata | None = Field(None, description="More labels and annotations.")
-    extra_pod_spec: Open | None = Field(
+    extra_pod_spec: ExtraPodSpec | None = Field(
         None, description="Pod spec to merge in, as in core/v1, with the main container under mainContainer."
     )
-    liveness_probe: Open | None = Field(None, description="Replaces the default probe.")
-    readiness_probe: Open | None = Field(None, description="Replaces the default probe.")
+    liveness_probe: Probe | None = Field(None, description="Replaces the default probe.")
+    readiness_probe: Probe | None = Field(None, description="Replaces the default probe.")
     replicas: Int32 | None = Field(None, ge=0, description="Copies; 1 when absent.", json_schema_extra={"minimum": 0})
     multinode: Multinode | None = Field(None, description="Replicas that span nodes.")
     scaling_adapter: ScalingAdapter | None = Field(None, description="Scaling through an adapter.")

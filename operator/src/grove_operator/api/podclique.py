@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from grove_operator.api.core_schemas import MetricSpec, PodSpec
 from grove_operator.api.schema import (
     ATOMIC,
     REQUIRED,
@@ -12,7 +13,6 @@ from grove_operator.api.schema import (
     Int64,
     LastError,
     Model,
-    Open,
     Root,
     Time,
 )
@@ -23,7 +23,7 @@ class AutoScalingConfig(Model):
 
     min_replicas: Int32 | None = Field(None, description="Lower bound; the initial replicas when absent.")
     max_replicas: Int32 = Field(description="Upper bound.")
-    metrics: list[Open] | None = Field(
+    metrics: list[MetricSpec] | None = Field(
         None, description="What to scale on, as in autoscaling/v2.", json_schema_extra=ATOMIC
     )
 
@@ -32,7 +32,7 @@ class PodCliqueSpec(Model):
     """The pods of one role."""
 
     role_name: str = Field(description="Role of these pods in the system; unique in a PodCliqueSet.")
-    pod_spec: Open = Field(description="Pod spec of every pod, as in core/v1.")
+    pod_spec: PodSpec = Field(description="Pod spec of every pod, as in core/v1.")
     replicas: Int32 = Field(description="How many pods to start with.")
     min_available: Int32 | None = Field(
         None, description="Pods that are scheduled together and must stay up; all of them when absent."

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from grove_operator.api.core_schemas import ResourceClaimTemplateSpec
 from grove_operator.api.kinds import Json
 from grove_operator.api.podclique import AutoScalingConfig, PodCliqueSpec
 from grove_operator.api.schema import (
@@ -17,7 +18,6 @@ from grove_operator.api.schema import (
     Int64,
     LastError,
     Model,
-    Open,
     Root,
     Time,
     cel,
@@ -33,7 +33,7 @@ class ResourceClaimTemplateConfig(Model):
     """A ResourceClaimTemplate kept inside the PodCliqueSet."""
 
     name: str = Field(description="Name that sharing entries refer to.")
-    template_spec: Open = Field(description="Spec of the template, as in resource.k8s.io/v1.")
+    template_spec: ResourceClaimTemplateSpec = Field(description="Spec of the template, as in resource.k8s.io/v1.")
 
 
 class ResourceSharingBase(Model):

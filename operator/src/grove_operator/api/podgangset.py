@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from grove_operator.api.core_schemas import SpreadConstraint
 from grove_operator.api.podclique import AutoScalingConfig
 from grove_operator.api.podcliqueset import HeadlessServiceConfig, PodCliqueTemplate, StartupType
 from grove_operator.api.schema import ATOMIC, Duration, Int32, Model, Open, Root, list_map
@@ -50,7 +51,7 @@ class PodGangSetSpec(Model):
 
     replicas: Int32 = Field(0, description="Copies of the whole system.")
     template: PodGangSetTemplate = Field(description="The system.")
-    replica_spread_constraints: list[Open] | None = Field(
+    replica_spread_constraints: list[SpreadConstraint] | None = Field(
         None, description="Spreading of copies, as core/v1 topologySpreadConstraints.", json_schema_extra=ATOMIC
     )
 

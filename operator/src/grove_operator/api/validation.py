@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from grove_operator.api.config import BACKENDS, TOPOLOGY_AWARE_BACKENDS, OperatorConfiguration
 from grove_operator.api.constants import SCHEDULER_NAME
+from grove_operator.api.core_schemas import unknown_fields
 from grove_operator.api.crds import DEFINITIONS
 from grove_operator.api.dynamographdeployment import DynamoGraphDeployment
 from grove_operator.api.faults import Fault, ManifestError, parse
@@ -20,12 +21,14 @@ from grove_operator.api.rules_podcliqueset import structural_faults
 from grove_operator.api.rules_sharing import nvlink_faults, sharing_faults
 from grove_operator.api.rules_topology import binding_faults, constraint_places, topology_faults
 from grove_operator.api.rules_update import transition_faults
+from grove_operator.api.structural import schema_of
 from grove_operator.api.syntax import metadata_faults
 from grove_operator.api.topology import ClusterTopologyBinding
 
 __all__ = [
     "Fault",
     "ManifestError",
+    "pruned_fields",
     "validate_clustertopologybinding",
     "validate_dynamographdeployment",
     "validate_podcliqueset",
@@ -110,6 +113,19 @@ def validate_schema(obj: Json) -> list[Fault] | None:
     if parsed is not None:
         faults += metadata_faults(obj.get("metadata") or {}, allow_dots=True)
     return faults
+
+
+def pruned_fields(obj: Json) -> list[str]:
+    """Paths inside Kubernetes' own types that the API server would drop: unknown there, or newer than our schemas.
+
+    Unknown fields of our own kinds are not among them: they are faults.
+    """
+    model = _MODELS.get((obj.get("apiVersion", ""), obj.get("kind", "")))
+    if model is None:
+        return []
+    own = {fault.field for fault in parse(model, obj)[1]}
+    spec = schema_of(model)["properties"]["spec"]
+    return [path for path in unknown_fields(spec, obj.get("spec"), "spec") if path not in own]
 
 
 def _topology_is_resolved(pcs: PodCliqueSet) -> bool:

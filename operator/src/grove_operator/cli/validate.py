@@ -12,15 +12,19 @@ import click
 import yaml
 
 from grove_operator.api import kinds
+from grove_operator.api.core_schemas import kubernetes_version
 from grove_operator.api.defaults import default_dynamographdeployment, default_podcliqueset
 from grove_operator.api.kinds import Json, Kind
 from grove_operator.api.validation import (
     Fault,
+    pruned_fields,
     validate_clustertopologybinding,
     validate_dynamographdeployment,
     validate_podcliqueset,
     validate_schema,
 )
+
+PRUNED = f"unknown to Kubernetes {kubernetes_version()}; the API server would drop it"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class Verdict:
     faults: tuple[Fault, ...]
     is_ours: bool
     """False for kinds that are none of this project's: they are left to others."""
+    warnings: tuple[str, ...] = ()
+    """Paths inside Kubernetes' own types that the API server would prune: unknown there, or newer than our schemas."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -113,7 +119,7 @@ def _verdict(document: Document, topologies: Mapping[str, Json] | None) -> Verdi
         faults = validate_clustertopologybinding(body)
     else:
         faults = validate_schema(body)
-    return Verdict(document, tuple(faults or ()), is_ours=faults is not None)
+    return Verdict(document, tuple(faults or ()), is_ours=faults is not None, warnings=tuple(pruned_fields(body)))
 
 
 def _is(body: Any, kind: Kind) -> bool:
@@ -129,6 +135,7 @@ def as_text(verdicts: list[Verdict]) -> str:
         elif not verdict.faults:
             lines.append(f"{where}: ok")
         lines += [f"{where}: {fault}" for fault in verdict.faults]
+        lines += [f"{where}: warning: {path}: {PRUNED}" for path in verdict.warnings]
     total = sum(len(verdict.faults) for verdict in verdicts)
     checked = sum(verdict.is_ours for verdict in verdicts)
     lines.append(f"{checked} checked, {total} fault{'' if total == 1 else 's'}")
@@ -136,7 +143,7 @@ def as_text(verdicts: list[Verdict]) -> str:
 
 
 def as_json(verdicts: list[Verdict]) -> str:
-    """A list with one entry for each document: source, document, kind, name, checked, faults."""
+    """A list with one entry for each document: source, document, kind, name, checked, faults, warnings."""
     out = []
     for verdict in verdicts:
         body = verdict.document.body if isinstance(verdict.document.body, dict) else {}
@@ -149,6 +156,7 @@ def as_json(verdicts: list[Verdict]) -> str:
                 "name": metadata.get("name") if isinstance(metadata, Mapping) else None,
                 "checked": verdict.is_ours,
                 "faults": [dataclasses.asdict(fault) for fault in verdict.faults],
+                "warnings": [{"field": path, "message": PRUNED} for path in verdict.warnings],
             }
         )
     return json.dumps(out, indent=2)

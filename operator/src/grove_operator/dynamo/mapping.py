@@ -18,6 +18,7 @@ from grove_operator.api.constants import (
     PART_OF,
     STARTUP_ANY_ORDER,
 )
+from grove_operator.api.core_schemas import as_stored, core_schema
 from grove_operator.api.kinds import POD_CLIQUE_SET, ROLE, ROLE_BINDING, SERVICE, SERVICE_ACCOUNT, Json, Kind
 from grove_operator.dynamo.graph import ETCD, Graph, GraphService, component_labels
 from grove_operator.dynamo.multinode import adapt
@@ -102,7 +103,8 @@ def _clique(graph: Graph, service: GraphService, name: str, replicas: int, least
     clique: Json = {"name": name, "labels": component_labels(graph, service)}
     if annotations:
         clique["annotations"] = annotations
-    clique["spec"] = {"roleName": name, "replicas": replicas, "minAvailable": least, "podSpec": spec}
+    stored = as_stored(core_schema("PodSpec"), spec)
+    clique["spec"] = {"roleName": name, "replicas": replicas, "minAvailable": least, "podSpec": stored}
     return clique
 
 

@@ -1,0 +1,1 @@
+"""Generator of the embedded Kubernetes schemas; see __main__."""
