@@ -4,7 +4,7 @@
                              ^                                                                     │
                              └───────────────────── answers to our own writes ────────────────────┘
 
-A status of our own is written only after it has differed for `GATHER_S`, so that a burst of pod events costs one write.
+A status of our own is written only after it has differed for a while (pace.py): a burst of pod events costs one write.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from grove_operator.engine.events import EventSource, news
 from grove_operator.engine.executor import Executor, Result
 from grove_operator.engine.informer import Informer, keep_all
 from grove_operator.engine.keys import GATHER_S, Key, touched
+from grove_operator.engine.pace import StatusPace
 from grove_operator.engine.plan import Action, Plan, plan
 from grove_operator.engine.ports import ApiError, Clock, KubeApi
 from grove_operator.engine.queue import WorkQueue
@@ -63,6 +64,8 @@ CHILDREN = (
     ROLE_BINDING,
     SECRET,
 )
+PACED = frozenset({"clique", "group"})
+"""Levels that come by the thousand; graphs and sets are what people wait for."""
 OURS = f"{MANAGED_BY}={MANAGED_BY_VALUE}"
 
 
@@ -97,6 +100,7 @@ class Operator:
         self._status_due: dict[Key, float] = {}
         self._cache = Cache(self._changed)
         self._events = EventSource(clock)
+        self._pace = StatusPace(clock)
         self._executor = Executor(api, self._cache, writes_in_flight)
         self.metrics.writes = self._executor.writes
         self._reconcilers = Reconcilers(
@@ -179,11 +183,13 @@ class Operator:
             self._status_due.pop(key, None)
             return ()
         now = self._clock.monotonic()
-        due = self._status_due.setdefault(key, now + GATHER_S)
+        wait_s = self._pace.gather_s() if key.level in PACED else GATHER_S
+        due = self._status_due.setdefault(key, now + wait_s)
         if now < due:
             self._queue.add(key, due - now)
             return ()
         del self._status_due[key]
+        self._pace.wrote()
         return (todo.own_status,)
 
     def _judge(self, key: Key, todo: Plan, results: list[Result]) -> None:
