@@ -12,6 +12,7 @@ from typing import Any
 
 import pulumi
 
+from grove_components.cancellation import end_quietly_when_cancelled
 from grove_components.checks import InvalidInputError
 from grove_components.config import GraphConfig, OperatorConfig, StackConfig
 from grove_components.crds import GroveCrds
@@ -83,6 +84,7 @@ def _graph_faults(config: StackConfig, graph: GraphConfig, topologies: dict[str,
 
 def load_stack() -> StackConfig:
     """The running program's config, checked: InvalidInputError lists every fault and names the stack file."""
+    end_quietly_when_cancelled()
     config = StackConfig.load()
     check_stack(config)
     return config
