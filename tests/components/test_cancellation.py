@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from grove_components import cancellation
 from grove_components.cancellation import ALREADY_TOLD
 
 WAITING = """
-import signal, sys
-from grove_components.cancellation import end_quietly_when_cancelled
+import runpy, signal, sys
+end_quietly_when_cancelled = runpy.run_path(sys.argv[1])["end_quietly_when_cancelled"]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 end_quietly_when_cancelled()
 print("waiting", flush=True)
 sys.stdin.read()
 """
-ROOT = Path(__file__).parents[2]
 
 
 def interrupted(script: Path) -> tuple[int, str]:
-    """Exit code and standard error of a program that was sent SIGINT while it waited."""
+    """Exit code and standard error of a program that was sent SIGINT while it waited; only the one module is loaded."""
     script.write_text(WAITING)
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "operator" / "src")])
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        [sys.executable, str(script)],
-        stdin=pipe,
-        stdout=pipe,
-        stderr=pipe,
-        text=True,
-        env=os.environ | {"PYTHONPATH": paths},
+        [sys.executable, str(script), cancellation.__file__], stdin=pipe, stdout=pipe, stderr=pipe, text=True
     ) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == "waiting\n"
