@@ -105,6 +105,17 @@ def test_scaled_gangs_stay_in_the_rack_of_their_base() -> None:  # 48
     assert len(digits(used, 6)) == 1, "rack r9 is tighter but holds only two of the three gangs"
 
 
+def test_a_scaled_gang_is_free_of_its_base_where_only_their_groups_are_bound_to_racks() -> None:
+    gangs = [
+        gang("w:2x1", name="base", w="R=rack"),
+        gang("w:2x1", name="s0", base="base", root="R=rack"),
+    ]
+    decision = schedule(cluster("rack", "a:2[r1] b:2[r2]"), gangs)
+    assert len(set(nodes_of(decision, "base"))) == 1
+    assert len(set(nodes_of(decision, "s0"))) == 1
+    assert set(nodes_of(decision, "base")) != set(nodes_of(decision, "s0"))
+
+
 def test_ten_replicas_in_eleven_gangs_share_the_block_that_holds_them_all() -> None:  # 45, 49
     nodes = " ".join(f"n{i:02}:2[b0]" for i in range(18)) + " " + " ".join(f"m{i}:2[b1]" for i in range(8))
     names = [f"w{i}" for i in range(3)]

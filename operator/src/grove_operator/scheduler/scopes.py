@@ -75,7 +75,8 @@ def build(gang: Gang, siblings: Sequence[Gang], table: NodeTable, index: Topolog
         tree = builder.gang(gang, outer.required)
         outer.children = [tree]
         tree = builder.close(outer)
-    if gang.base is None or base is not None:
+    is_bound_to_siblings = gang.base is None or (base is not None and base.constraint)
+    if is_bound_to_siblings:
         rows = [table.row[m.node] for s in siblings for g in s.podgroups for m in g.members if m.node in table.row]
         if rows and tree.is_constrained:
             tree.anchors = np.unique(np.concatenate([tree.anchors, np.array(rows, dtype=np.int64)]))
