@@ -17,6 +17,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "pulumi": ("grove_operator.cli.pulumi", "Run pulumi with this project's settings: grove pulumi -- ARGS."),
     "tree": ("grove_operator.cli.tree", "Show PodCliqueSets, gangs, pods and where they run as a tree."),
     "validate": ("grove_operator.cli.validate", "Check manifests with the rules that admission applies."),
+    "simulate": ("grove_operator.cli.simulate", "Tell where manifests would be placed, without touching anything."),
     "crds": ("grove_operator.cli.crds", "Print or write the CRDs that the models generate."),
 }
 

@@ -72,7 +72,7 @@ def level_keys(topologies: Sequence[Json]) -> tuple[str, ...]:
 def workload_trees(view: ClusterView) -> list[TreeNode]:
     """One tree per PodCliqueSet, sorted by namespace and name."""
     keys = level_keys(view.topologies)
-    where = {n["metadata"]["name"]: _place(n, keys) for n in view.nodes}
+    where = {n["metadata"]["name"]: topology_path(n, keys) for n in view.nodes}
     pods = _group(view.pods, c.LABEL_POD_CLIQUE)
     cliques = _group(view.podcliques, c.LABEL_POD_GANG)
     gangs = _group(view.podgangs, c.PART_OF)
@@ -154,7 +154,7 @@ def _pod_node(pod: Json, where: Mapping[str, str]) -> TreeNode:
     return TreeNode("pod", pod["metadata"]["name"], tuple(facts), health)
 
 
-def _place(node: Json, keys: Sequence[str]) -> str:
+def topology_path(node: Json, keys: Sequence[str]) -> str:
     """`zone / block / rack / host` of a node, by the topology's own levels; the host's name where labels lack."""
     labels = node["metadata"].get("labels", {})
     name = node["metadata"]["name"]
