@@ -18,6 +18,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "tree": ("grove_operator.cli.tree", "Show PodCliqueSets, gangs, pods and where they run as a tree."),
     "validate": ("grove_operator.cli.validate", "Check manifests with the rules that admission applies."),
     "simulate": ("grove_operator.cli.simulate", "Tell where manifests would be placed, without touching anything."),
+    "explain": ("grove_operator.cli.explain", "Explain why a PodGang waits, and what would unblock it."),
+    "snapshot": ("grove_operator.cli.snapshot", "Dump a cluster for simulate and explain, without secrets."),
     "crds": ("grove_operator.cli.crds", "Print or write the CRDs that the models generate."),
 }
 
