@@ -15,18 +15,21 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from grove_operator.api import install
 from grove_operator.api.crds import all_crds
 from grove_operator.api.kinds import (
     BY_KIND,
     LEASE,
+    POD,
     POD_CLIQUE,
     POD_CLIQUE_SET,
     SERVICE_ACCOUNT,
     VALIDATING_WEBHOOKS,
     Json,
 )
+from grove_operator.cli.main import cli
 from grove_operator.engine.ports import ApiError, Invalid
 from grove_operator.kube.client import HttpKubeApi
 from grove_operator.localcluster.controlplane import free_ports
@@ -56,6 +59,7 @@ class Installation:
             "KUBERNETES_SERVICE_HOST": "127.0.0.1",
             "KUBERNETES_SERVICE_PORT": self.plane.server.rsplit(":", 1)[1],
             "GROVE_SERVICEACCOUNT_DIR": str(self.account(module)),
+            "GROVE_RECORD_DECISIONS": str(self.recordings),
         }
         environment.pop("KUBECONFIG", None)
         argv = [sys.executable, "-m", f"grove_operator.kube.{module}", "--config", str(self.config)]
@@ -67,6 +71,10 @@ class Installation:
     def account(self, module: str) -> Path:
         """The folder that a pod of the Deployment would find mounted: its service account's token and nothing more."""
         return self.plane.root / ("grove-operator" if module == "operator_main" else "grove-scheduler")
+
+    @property
+    def recordings(self) -> Path:
+        return self.plane.root / "decisions"
 
     def said(self, name: str) -> str:
         return (self.plane.root / f"{name}.log").read_text()
@@ -269,7 +277,9 @@ async def test_the_second_follows_at_once_when_the_first_is_told_to_end(
         assert "forbidden" not in serving.said(name)  # the service account's own rules suffice
 
 
-async def test_the_scheduler_leads_and_ends_well(installation: Installation, api: HttpKubeApi) -> None:
+async def test_the_scheduler_leads_records_its_decisions_and_ends_well(
+    installation: Installation, api: HttpKubeApi
+) -> None:
     process = installation.start("scheduler-0", "scheduler_main")
     number = len(installation.processes)
 
@@ -279,8 +289,21 @@ async def test_the_scheduler_leads_and_ends_well(installation: Installation, api
         return "grove_leader 1.0" in text
 
     await eventually(leads, f"the scheduler leads; {installation.said('scheduler-0')[-2000:]}")
+    await api.create(SERVICE_ACCOUNT, "default", {"metadata": {"name": "solo"}})
+    container: Json = {"name": "main", "image": "busybox"}
+    spec = {"schedulerName": "grove-scheduler", "serviceAccountName": "solo", "containers": [container]}
+    await api.create(POD, "default", {"metadata": {"name": "solo"}, "spec": spec})
+
+    async def is_refused() -> bool:
+        found = (await api.get(POD, "default", "solo")).get("status", {}).get("conditions", ())
+        return any(c["reason"] == "Unschedulable" for c in found)
+
+    await eventually(is_refused, "the lone pod is told that there are no nodes")
     process.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(process.wait, 10) == 0, installation.said("scheduler-0")[-2000:]
+    files = sorted(map(str, installation.recordings.iterdir()))
+    done = CliRunner().invoke(cli, ["replay", *files])
+    assert (done.exit_code, done.output.count(": identical (nodes: 0, ")) == (0, len(files)), done.output
     lease = await api.get(LEASE, installation.options.namespace, "grove-scheduler-leader-election")
     assert not lease["spec"].get("holderIdentity")
     assert "forbidden" not in installation.said("scheduler-0")

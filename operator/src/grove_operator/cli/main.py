@@ -20,6 +20,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "simulate": ("grove_operator.cli.simulate", "Tell where manifests would be placed, without touching anything."),
     "explain": ("grove_operator.cli.explain", "Explain why a PodGang waits, and what would unblock it."),
     "snapshot": ("grove_operator.cli.snapshot", "Dump a cluster for simulate and explain, without secrets."),
+    "replay": ("grove_operator.cli.replay", "Take a recorded scheduling decision again and compare."),
     "crds": ("grove_operator.cli.crds", "Print or write the CRDs that the models generate."),
 }
 

@@ -23,6 +23,7 @@ from grove_operator.engine import scheduling_status as status
 from grove_operator.engine import scheduling_view as view
 from grove_operator.engine.informer import Informer
 from grove_operator.engine.ports import ApiError, Clock, Conflict, KubeApi, NotFound, Overloaded
+from grove_operator.engine.recording import Record, record
 from grove_operator.scheduler.model import Assignment, Decision, Gang, Policy, Refusal
 from grove_operator.scheduler.solve import schedule
 
@@ -47,9 +48,10 @@ class GangScheduler:
         scheduler_name: str = SCHEDULER_NAME,
         policy: Policy | None = None,
         rollback_grace_s: float = ROLLBACK_GRACE_S,
+        recorder: Record | None = None,
     ) -> None:
         self.api, self.clock, self.name, self.policy = api, clock, scheduler_name, policy
-        self.rollback_grace_s = rollback_grace_s
+        self.rollback_grace_s, self.recorder = rollback_grace_s, recorder
         self.metrics: Counter[str] = Counter()
         self.synced = asyncio.Event()
         self.usage = view.Usage()
@@ -162,6 +164,7 @@ class GangScheduler:
         self.metrics["decisions"] += 1
         seen = view.snapshot(self.nodes.items(), self.topologies.items(), self.usage)
         decision = schedule(seen, wanted, self.policy)
+        record(self.recorder, seen, wanted, self.policy, decision)
         self._take_over(decision, wanted)
 
     def _wanted(self) -> list[Gang]:

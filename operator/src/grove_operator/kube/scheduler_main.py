@@ -7,6 +7,7 @@ from grove_operator.kube import process
 from grove_operator.kube.health import Health, ProbeThread, listen_address
 from grove_operator.kube.metrics import Metrics, probe_sites
 from grove_operator.kube.process import Process
+from grove_operator.kube.recorder import recorder_from_environment
 
 PROGRAM = "grove-scheduler"
 
@@ -19,7 +20,8 @@ def main() -> None:
 async def schedule(this: Process) -> None:
     """Runs until told to stop; raises what ended it otherwise."""
     settings, leadership = this.config.gang_scheduler, this.config.leader_election
-    scheduler = GangScheduler(this.api, this.clock, binds_in_flight=settings.binds_in_flight)
+    recorder = recorder_from_environment(this.clock)
+    scheduler = GangScheduler(this.api, this.clock, binds_in_flight=settings.binds_in_flight, recorder=recorder)
     election = this.election(leadership.scheduler_resource_name) if leadership.enabled else None
     health = Health(liveness={"engine": this.heartbeat.fault}, watch_ages_s=this.request_log.watch_ages_s)
     metrics = Metrics(
@@ -42,6 +44,8 @@ async def schedule(this: Process) -> None:
         await process.lead(this, election, place)
     finally:
         probes.stop()
+        if recorder is not None:
+            recorder.close()
 
 
 if __name__ == "__main__":
