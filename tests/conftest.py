@@ -1,1 +1,1 @@
-pytest_plugins = ["tests.support.clusters"]
+pytest_plugins = ["pytester", "tests.support.clusters"]
