@@ -110,6 +110,26 @@ def test_a_preview_afterwards_shows_no_change(project: Project) -> None:
     project.pulumi("preview", "--expect-no-changes")
 
 
+@pytest.fixture(scope="module")
+def foretold(project: Project) -> Any:
+    """What `grove simulate` says of the second workload on a snapshot taken before it comes."""
+    manifest, dump = str(ROOT / "examples" / "manifests" / "leader-worker.yaml"), str(project.folder / "now.yaml")
+    assert project.grove("snapshot", "-o", dump).code == 0
+    done = project.grove("simulate", "-f", manifest, "--cluster", dump, "-o", "json")
+    assert done.code == 3, done.text
+    return json.loads(done.stdout)
+
+
+def test_a_snapshot_holds_no_secret_and_tells_that_the_quickstart_runs(project: Project, foretold: Any) -> None:
+    dump = (project.folder / "now.yaml").read_text()
+    assert "kind: Secret" not in dump
+    assert "DYN_ROUTER_MODE" not in dump
+    assert "last-applied-configuration" not in dump
+    assert {entry["gang"] for entry in foretold["placements"]} == {"served-0"}
+    done = project.grove("explain", "podgang", "dynamo-grove-0", "-n", NAMESPACE)
+    assert (done.code, "nothing stands in its way" in done.text) == (0, True)
+
+
 def test_a_second_workload_gets_one_instance_and_the_other_waits_whole_and_says_why(project: Project) -> None:
     """Two instances of leader + 3 workers, each in one rack: with the quickstart in b0-r0 only b1-r0 holds one."""
     project.kubectl("apply", "--server-side", "-f", str(ROOT / "examples" / "manifests" / "leader-worker.yaml"))
@@ -129,6 +149,26 @@ def test_a_second_workload_gets_one_instance_and_the_other_waits_whole_and_says_
     events = [e for e in project.get("events", "default") if e["reason"] == "Unschedulable"]
     assert {e["involvedObject"]["name"] for e in events} == {"served-0-model-0", *names(waiting)}
     assert {e["source"]["component"] for e in events} == {"grove-scheduler"}
+
+
+def test_the_simulation_before_it_came_foretold_where_it_is_and_why_the_rest_waits(
+    project: Project, foretold: Any
+) -> None:
+    pods = project.select("pods", "default", "grove.io/podgang=served-0")
+    found = {pod["spec"]["hostname"]: pod["spec"]["nodeName"] for pod in pods}
+    assert {pod["name"]: pod["node"] for entry in foretold["placements"] for pod in entry["pods"]} == found
+    (unplaced,) = foretold["unplaced"]
+    assert unplaced["gang"] == "served-0-model-0"
+    said = project.get("podgang", "default", "served-0-model-0")["status"]["conditions"]
+    assert [c["message"] for c in said if c["type"] == "Scheduled"] == [r["message"] for r in unplaced["reasons"]]
+
+
+def test_explain_names_who_holds_the_gpus_that_the_waiting_instance_lacks(project: Project) -> None:
+    done = project.grove("explain", "podgang", "served-0-model-0", "-o", "json")
+    assert done.code == 3, done.text
+    said = json.loads(done.stdout)
+    assert any(holder["key"].startswith("fleet-load/") for scope in said["scopes"] for holder in scope["holders"])
+    assert {way["action"] for way in said["waysOut"]} >= {"free", "evict"}
 
 
 def test_nothing_is_written_at_rest(project: Project) -> None:
