@@ -56,10 +56,10 @@ class Container:
 
     async def run(self) -> None:
         """Until the container needs no restart any more, or was stopped."""
-        backoff_s = 0.0
+        backoff_s, life = 0.0, self.state.restarts
         while not self._stopping:
             began = self._clock.monotonic()
-            code = await self._once()
+            code = await self._once(life)
             if code is None:
                 await self._clock.sleep(NOT_STARTED_RETRY_S)
                 continue
@@ -69,7 +69,7 @@ class Container:
             if backoff_s:
                 await self._wait_for_restart(backoff_s)
             backoff_s = min(max(2 * backoff_s, self._play.restart_backoff_s), self._play.restart_backoff_max_s)
-            self.state.restarts += 1
+            life += 1
 
     def _restarts_after(self, code: int) -> bool:
         return self._policy == "Always" or (self._policy == "OnFailure" and code != 0)
@@ -81,10 +81,14 @@ class Container:
         self._report()
         await self._clock.sleep(seconds)
 
-    async def _once(self) -> int | None:
-        """One life of the process: its exit code (128 + signal when it was killed), None if it could not start."""
+    async def _once(self, life: int) -> int | None:
+        """One life of the process: its exit code (128 + signal when it was killed), None if it could not start.
+
+        The restart is counted when the new process is there, together with the old one's end as last state: whoever
+        reads a raised count finds the reason beside it.
+        """
         try:
-            launch = await self._prepare(self.state.restarts)
+            launch = await self._prepare(life)
             process = await self._processes.start(launch, f"{self.label}/{self.spec['name']}")
         except (ConfigError, ApiError) as error:
             self._not_started("CreateContainerConfigError", str(error))
@@ -96,6 +100,7 @@ class Container:
         began = timestamp(self._clock.now())
         if "terminated" in self.state.state:
             self.state.last = self.state.state
+        self.state.restarts = life
         self.state.state = {"running": {"startedAt": began}}
         probes = [asyncio.create_task(self._watch(launch))]
         self._report()
@@ -114,6 +119,8 @@ class Container:
 
     def _not_started(self, reason: str, message: str) -> None:
         log.warning("%s/%s: %s: %s", self.label, self.spec["name"], reason, message)
+        if "terminated" in self.state.state:
+            self.state.last = self.state.state
         self.state.state = {"waiting": {"reason": reason, "message": message}}
         self._report()
 
