@@ -65,6 +65,14 @@ def test_gated_pods_hold_nothing_and_gated_extras_block_no_minimum() -> None:  #
     assert not decision.refusals
 
 
+@pytest.mark.parametrize("gated", ["", "decode-1"])
+def test_a_rack_is_chosen_for_the_whole_gang_whichever_gate_was_lifted_first(gated: str) -> None:
+    """The pods of a gang are ungated one after the other; r2 would hold the minima, and only them."""
+    racks = cluster("rack", "a:2[r1] b:1[r1] c:1[r1] d:2[r2] e:0[r2]")
+    minima_first = schedule(racks, [gang("decode:2x1/1 prefill:1x1", root="P=rack", gated=gated)])
+    assert set(nodes_of(minima_first)) <= {"a", "b", "c"}
+
+
 def test_a_replacement_joins_its_gang_though_another_rack_is_emptier() -> None:  # 78
     snapshot = cluster("rack", "a:1/2[r1] b:2[r2]")
     for level in ("R=rack", "P=rack"):

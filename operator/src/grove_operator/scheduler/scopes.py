@@ -32,7 +32,10 @@ class ScopeError(Exception):
 
 @dataclass(eq=False, slots=True)
 class Scope:
-    """`required` and `wished` are levels (0: anywhere), already made consistent with the parent's."""
+    """`required` and `wished` are levels (0: anywhere), already made consistent with the parent's.
+
+    `demand` is asked for now; `full` is all that is known to come, members whose gate hasn't been lifted yet included.
+    """
 
     name: str
     required: int
@@ -131,7 +134,7 @@ class _Builder:
         missing = max(group.minimum - len(bound), 0)
         leaf.needed, leaf.extras = waiting[:missing], waiting[missing:]
         leaf.demand = self._demand(leaf.needed)
-        leaf.full = self._demand(waiting)
+        leaf.full = self._demand([m for m in group.members if m.node is None])
         rows = [self.table.row[m.node] for m in bound if m.node in self.table.row]
         leaf.anchors = np.unique(np.array(rows, dtype=np.int64))
         return leaf
