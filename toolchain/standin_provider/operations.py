@@ -1,6 +1,6 @@
 """Create, read, update and delete of one object on one API server, by the rules of the official provider.
 
-create   POST, manager `pulumi-kubernetes`; AlreadyExists is an error (except journal.py)
+create   POST, manager `pulumi-kubernetes`; AlreadyExists is an error (except journal.py, and CRDs with upserts)
 update   managedFields hand-over, then server-side apply; CRDs are PUT with the live resourceVersion
 preview  the same with dryRun=All and no hand-over; the raw inputs where that can't tell
 delete   foreground by default, and wait until it is gone
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from standin_provider.annotations import Settings, read_settings
 from standin_provider.apiserver import ApiServer, ResourceType
-from standin_provider.errors import ApiFailure, Cancelled, NotReady, ProviderError, Unreachable
+from standin_provider.errors import ApiFailure, Cancelled, NotReady, ProviderError, Unmodelled, Unreachable
 from standin_provider.journal import Entry, Journal
 from standin_provider.managed_fields import handed_over, needs_force_in_preview
 from standin_provider.objects import CLIENT_MANAGER, describe, identity, is_built_in, is_crd, to_object
@@ -116,13 +116,16 @@ class Operation:
         unfinished: Entry | None,
     ) -> Json:
         live = self.cluster.api.get(self._path(kind, body))
-        if unfinished is None or not unfinished.made(live):
+        upserts = self.cluster.settings.upserts
+        if upserts and not is_crd(body):
+            raise Unmodelled(f"upsertExistingObjects for anything but CRDs ({describe(body)} already exists)")
+        if not upserts and (unfinished is None or not unfinished.made(live)):
             self.cluster.journal.forget(self.cluster.api.server, self._path(kind, body))
             raise ProviderError(
                 f"{describe(body)} already exists and is not in this stack's state; import it "
                 f"(pulumi import, id {identity(body)}), delete it, or choose another name"
             ) from failure
-        self.report("taking over what an interrupted create left behind")
+        self.report("taking over the existing one" if upserts else "taking over what an interrupted create left behind")
         live = self._apply(kind, body, live, settings, manager, preview=False)
         self.cluster.journal.created(self.cluster.api.server, self._path(kind, body))
         return live

@@ -19,7 +19,7 @@ from standin_provider.errors import ProviderError, Unmodelled
 from standin_provider.wire import UNKNOWNS, Json
 
 _TEXTS = {"kubeconfig", "context", "cluster", "namespace", "clusterIdentifier", "version", "pluginDownloadURL"}
-_SWITCHES = {"enableConfigMapMutable", "enableSecretMutable"}
+_SWITCHES = {"enableConfigMapMutable", "enableSecretMutable", "upsertExistingObjects"}
 _WITHOUT_EFFECT_HERE = {"kubeClientSettings", "suppressDeprecationWarnings", "suppressHelmHookWarnings"}
 _ONLY_AT = {"enableServerSideApply": True}  # the stand-in knows no other mode
 _MUST_BE_OFF = {
@@ -28,7 +28,6 @@ _MUST_BE_OFF = {
     "enablePatchForce",
     "enableReplaceCRD",
     "skipUpdateUnreachable",
-    "upsertExistingObjects",
 }
 
 
@@ -52,6 +51,8 @@ class ProviderSettings:
     endpoint: Endpoint | None
     namespace: str = "default"
     mutable_data: frozenset[str] = frozenset()
+    upserts: bool = False
+    """A create takes over what exists already: modelled for CRDs, refused for anything else."""
 
 
 def faults(args: Json) -> list[tuple[str, str]]:
@@ -83,7 +84,9 @@ def read_settings(args: Json, environ: Mapping[str, str]) -> ProviderSettings:
         for kind, key in (("ConfigMap", "enableConfigMapMutable"), ("Secret", "enableSecretMutable"))
         if _plain(args.get(key)) is True
     }
-    return ProviderSettings(endpoint, str(args.get("namespace") or endpoint.namespace or "default"), frozenset(mutable))
+    namespace = str(args.get("namespace") or endpoint.namespace or "default")
+    upserts = _plain(args.get("upsertExistingObjects")) is True
+    return ProviderSettings(endpoint, namespace, frozenset(mutable), upserts)
 
 
 def require_loopback(server: str) -> None:

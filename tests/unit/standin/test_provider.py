@@ -157,6 +157,24 @@ def test_an_object_that_was_there_before_is_an_error_that_names_the_way_out(
     assert fake.objects["/api/v1/namespaces/n/configmaps/a"]["data"] == {"k": "1"}
 
 
+def test_with_upserts_an_existing_crd_is_taken_over_and_nothing_else_is(standin: Attached, fake: FakeApiServer) -> None:
+    crd = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "a.b", "annotations": {}},
+        "spec": {"group": "b"},
+    }
+    provider = standin.configured(kubeconfig(fake.url), upsertExistingObjects="true")
+    before = {**create(crd), "type": "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"}
+    provider.call("Create", before)
+    after = {**before, "properties": {**before["properties"], "spec": {"group": "c"}}}
+    assert provider.call("Create", after)["id"] == "a.b"
+    assert [body["spec"] for method, _, _, body in fake.requests if method == "PUT"] == [{"group": "c"}]
+    provider.call("Create", create(config_map(k="1")))
+    with pytest.raises(grpc.RpcError, match="upsertExistingObjects for anything but CRDs"):
+        provider.call("Create", create(config_map(k="2")))
+
+
 def test_a_create_whose_answer_was_lost_is_finished_by_the_next_run(tmp_path: Path, fake: FakeApiServer) -> None:
     fake.drop_answer_of = "a"
     with attached(tmp_path) as first, pytest.raises(grpc.RpcError, match="may or may not have been created"):
