@@ -6,6 +6,9 @@ import pulumi
 
 from grove_components import build_stack, cluster_provider, load_stack
 
+root = Path(__file__).parent
 config = load_stack()
-for name, value in build_stack(config, cluster_provider(config, Path(__file__).parent)).items():
+cluster = cluster_provider(config, root)
+adopting = cluster_provider(config, root, "crd-adoption", adopts=True) if config.adopt_crds else None
+for name, value in build_stack(config, cluster, adopting).items():
     pulumi.export(name, value)

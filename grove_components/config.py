@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import pulumi
 from pulumi.runtime import config as runtime_config
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
 
 from grove_components.checks import InvalidInputError
-from grove_components.manifests import Wait
+from grove_components.topology_presets import Preset, preset_levels
+from grove_components.workload_config import GraphConfig, PodCliqueSetConfig, Section, TenantConfig, WorkloadConfig
 from grove_operator.api.constants import DEFAULT_TOPOLOGY, OPERATOR_NAMESPACE
 from grove_operator.api.kinds import Json
 
 SECRET_KEYS = frozenset({"hfToken", "kubeconfig"})
 """Keys that may be secret; anywhere else a secret would end up in the open, so it is refused."""
 
-TEXT_KEYS = SECRET_KEYS | {"clusterIdentifier"}
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+TEXT_KEYS = SECRET_KEYS | {"clusterIdentifier", "platformStack"}
+LOCAL_STACK = "local"
 
 
 class Level(Section):
@@ -32,19 +29,34 @@ class Level(Section):
 
 
 class TopologyConfig(Section):
-    """The one ClusterTopologyBinding of the stack; levels broadest first."""
+    """The one ClusterTopologyBinding of the stack: a preset, or levels of your own, broadest first."""
 
     name: str = DEFAULT_TOPOLOGY
-    levels: list[Level] = Field(min_length=1)
+    preset: Preset | None = None
+    nvlink: bool = Field(False, description="add the NVLink domain (nvidia.com/gpu.clique) above the host")
+    levels: list[Level] | None = Field(None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.preset is None) == (self.levels is None):
+            raise ValueError("needs exactly one of preset and levels")
+        if self.levels is not None and self.nvlink:
+            raise ValueError("nvlink goes with a preset; add the level to levels instead")
+        return self
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        return [(level.domain, level.key) for level in self.levels]
+        if self.preset:
+            return preset_levels(self.preset, nvlink=self.nvlink)
+        return [(level.domain, level.key) for level in self.levels or ()]
 
 
 class OperatorConfig(Section):
     """How operator and scheduler are installed. Ports matter only where several clusters share one host."""
 
+    install: Literal["ours", "existing"] = Field(
+        "ours", description="existing: CRDs and operator of the cluster are left as they are"
+    )
     namespace: str = OPERATOR_NAMESPACE
     image: str = "ghcr.io/grove-py/grove-operator:0.1.0"
     replicas: int = Field(1, ge=1)
@@ -58,55 +70,19 @@ class OperatorConfig(Section):
     config: Json = Field({}, description="merged over the generated OperatorConfiguration")
 
 
-class PlacementConfig(Section):
-    required: str | None = None
-    preferred: str | None = None
+class StackConfig(Section):
+    """Everything a stack file may say below `grove:`.
 
-
-class GraphConfig(Section):
-    """A Dynamo graph deployment; `services` are Dynamo's own v1alpha1 service specs.
-
-    A service without `dynamoNamespace` gets the graph's namespace, a main container without image `<image>:<release>`.
+    `part` splits an environment into two stacks: `platform` (CRDs, operator, topology, tenants) and `workloads`, which
+    names the other as `platformStack`. The preview of workloads is then judged by admission of a running operator.
     """
 
-    name: str
-    namespace: str
-    release: str
-    image: str = "nvcr.io/nvidia/ai-dynamo/vllm-runtime"
-    token_secret: str = Field("hf-token-secret", description="Secret made from grove:hfToken, key HF_TOKEN")
-    placement: PlacementConfig = PlacementConfig()
-    services: dict[str, Json] = Field(min_length=1)
-
-    def spec(self) -> Json:
-        """The DynamoGraphDeployment's spec, services in the order of the file."""
-        return {"services": {name: self._service(service) for name, service in self.services.items()}}
-
-    def _service(self, service: Json) -> Json:
-        pod = service.get("extraPodSpec", {})
-        if not isinstance(pod, dict) or not isinstance(pod.get("mainContainer", {}), dict):
-            return service  # of the wrong shape: admission's rules say so in their own words
-        container = {"image": f"{self.image}:{self.release}", **pod.get("mainContainer", {})}
-        return {
-            "dynamoNamespace": self.namespace,
-            **service,
-            "extraPodSpec": {**pod, "mainContainer": container},
-        }
-
-
-class PodCliqueSetConfig(Section):
-    """A PodCliqueSet as it is: `spec` is Grove's own."""
-
-    name: str
-    namespace: str
-    spec: Json
-    wait: Wait = "available"
-
-
-class StackConfig(Section):
-    """Everything a stack file may say below `grove:`."""
-
     _stack_file: str = PrivateAttr("stack config")
+    _stack: str = PrivateAttr(LOCAL_STACK)
+    part: Literal["all", "platform", "workloads"] = "all"
+    platform_stack: str | None = Field(None, description="stack that made the platform, e.g. organization/grove/h100")
     delete_crds: bool = Field(False, description="delete the CRDs, and so every Grove object, with the stack")
+    adopt_crds: bool = Field(False, description="take over CRDs that the cluster has already, whoever made them")
     kubeconfig: SecretStr | None = Field(
         None, description="path or content; unset: $KUBECONFIG, else the local cluster"
     )
@@ -117,7 +93,9 @@ class StackConfig(Section):
     operator: OperatorConfig = OperatorConfig()
     topology: TopologyConfig | None = None
     graph: GraphConfig | None = None
-    pod_clique_sets: list[PodCliqueSetConfig] = []
+    pod_clique_sets: list[PodCliqueSetConfig] = Field(default_factory=list)
+    workloads: list[WorkloadConfig] = Field(default_factory=list)
+    tenants: list[TenantConfig] = Field(default_factory=list)
 
     @classmethod
     def load(cls) -> Self:
@@ -126,7 +104,8 @@ class StackConfig(Section):
         values = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
         mine = {key.split(":", 1)[1]: value for key, value in values.items() if key.startswith(f"{project}:")}
         secret = {key for key in mine if runtime_config.is_config_secret(f"{project}:{key}")}
-        return cls.parse(mine, secret, f"stacks/Pulumi.{pulumi.get_stack()}.yaml", project)
+        stack = pulumi.get_stack()
+        return cls.parse(mine, secret, f"stacks/Pulumi.{stack}.yaml", project, stack)
 
     @classmethod
     def parse(
@@ -135,6 +114,7 @@ class StackConfig(Section):
         secret: frozenset[str] | set[str] = frozenset(),
         stack_file: str = "stack config",
         project: str = "grove",
+        stack: str = LOCAL_STACK,
     ) -> Self:
         """Parse config values as the engine hands them over: strings, structured ones as JSON text."""
         misplaced = [
@@ -149,8 +129,30 @@ class StackConfig(Section):
             raise InvalidInputError(stack_file, misplaced + [in_words(project, e) for e in error.errors()]) from None
         if misplaced:
             raise InvalidInputError(stack_file, misplaced)
-        config._stack_file = stack_file
+        config._stack_file, config._stack = stack_file, stack
         return config
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is the stack of the local cluster, where nothing comes from a registry."""
+        return self._stack == LOCAL_STACK
+
+    @property
+    def makes_platform(self) -> bool:
+        return self.part != "workloads"
+
+    @property
+    def makes_workloads(self) -> bool:
+        return self.part != "platform"
+
+    @property
+    def sets(self) -> list[PodCliqueSetConfig]:
+        """Every PodCliqueSet, as specs: those written out, then those of a shape."""
+        return [*self.pod_clique_sets, *(workload.as_set() for workload in self.workloads)]
+
+    def queue_of(self, namespace: str) -> str | None:
+        """The scheduling queue of the tenant that has the namespace."""
+        return next((tenant.queue for tenant in self.tenants if tenant.namespace == namespace), None)
 
     @property
     def stack_file(self) -> str:

@@ -7,6 +7,12 @@ import pulumi
 from grove_components.manifests import waiting_for, without_descriptions
 from grove_components.resources import KubernetesObject
 from grove_operator.api.crds import all_crds
+from grove_operator.api.kinds import Json
+
+
+def crd_manifests() -> list[Json]:
+    """Every CRD as it is written: without descriptions, waited for until it is served."""
+    return [waiting_for(without_descriptions(crd), "condition=Established") for crd in all_crds()]
 
 
 class GroveCrds(pulumi.ComponentResource):
@@ -21,7 +27,7 @@ class GroveCrds(pulumi.ComponentResource):
 
     def __init__(self, name: str, *, delete_crds: bool = False, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("grove-components:index:GroveCrds", name, {"deleteCrds": delete_crds}, opts)
-        crds = [waiting_for(without_descriptions(crd), "condition=Established") for crd in all_crds()]
+        crds = crd_manifests()
         self.names = [crd["metadata"]["name"] for crd in crds]
         self.definitions = [
             KubernetesObject(

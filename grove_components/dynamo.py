@@ -11,7 +11,13 @@ import pulumi
 from grove_components import manifests, resources
 from grove_components.checks import faults_of, plain, require
 from grove_components.podcliqueset import pod_clique_set_faults, spec_json
-from grove_components.topology import ClusterTopology, level_fault
+from grove_components.topology import (
+    ClusterTopology,
+    after_topology,
+    known_topologies,
+    level_fault,
+    topology_name,
+)
 from grove_operator.api.defaults import default_dynamographdeployment
 from grove_operator.api.dynamographdeployment import DynamoGraphDeploymentSpec
 from grove_operator.api.kinds import DYNAMO_GRAPH_DEPLOYMENT, Json
@@ -40,6 +46,7 @@ def graph_manifest(
     topology: str | None = None,
     placement: Placement | None = None,
     wait: bool = True,
+    annotations: Mapping[str, str] | None = None,
 ) -> Json:
     """The object as it is written: the caller's spec, its placement, and what Pulumi waits for."""
     body = spec_json(spec)
@@ -51,6 +58,8 @@ def graph_manifest(
         "metadata": {"name": object_name, "namespace": namespace},
         "spec": body,
     }
+    if annotations:
+        manifest = manifests.annotated(manifest, annotations)
     return manifests.waiting_for(manifest, "condition=Ready") if wait else manifest
 
 
@@ -93,18 +102,19 @@ class DynamoGraphDeployment(pulumi.ComponentResource):
         namespace: pulumi.Input[str],
         spec: DynamoGraphDeploymentSpec | Mapping[str, Any],
         object_name: str | None = None,
-        topology: ClusterTopology | None = None,
+        annotations: Mapping[str, str] | None = None,
+        topology: ClusterTopology | str | None = None,
         placement: Placement | None = None,
         wait: bool = True,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         self.object_name = object_name or name
-        topology_name = topology.object_name if topology else None
-        manifest = graph_manifest(self.object_name, namespace, spec, topology_name, placement, wait)
-        topologies = {topology.object_name: topology.manifest} if topology else None
+        manifest = graph_manifest(
+            self.object_name, namespace, spec, topology_name(topology), placement, wait, annotations
+        )
         faults = placement_faults(topology, placement)
         checked = graph_manifest(self.object_name, namespace, spec) if faults else manifest
-        faults += graph_faults(checked, topologies)
+        faults += graph_faults(checked, known_topologies(topology))
         require(f"dynamographdeployment {self.object_name}", faults)
         gpus = manifests.gpus_requested(mapped(manifest))
         super().__init__(
@@ -117,7 +127,9 @@ class DynamoGraphDeployment(pulumi.ComponentResource):
             name,
             metadata=manifest["metadata"],
             spec=manifest["spec"],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[topology] if topology else None),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=after_topology(topology), ignore_changes=scaled_elsewhere(manifest) or None
+            ),
         )
         self.state = self.resource.state
         self.register_outputs(
@@ -125,8 +137,18 @@ class DynamoGraphDeployment(pulumi.ComponentResource):
         )
 
 
-def placement_faults(topology: ClusterTopology | None, placement: Placement | None) -> list[str]:
-    if placement is None or placement == Placement():
+def scaled_elsewhere(manifest: Json) -> list[str]:
+    """Property paths of the replicas that belong to a scaling adapter: the program's number is only the first one."""
+    services = manifest["spec"].get("services") or {}
+    return [
+        f'spec.services["{name}"].replicas'
+        for name, service in services.items()
+        if isinstance(service, Mapping) and (service.get("scalingAdapter") or {}).get("enabled")
+    ]
+
+
+def placement_faults(topology: ClusterTopology | str | None, placement: Placement | None) -> list[str]:
+    if placement is None or placement == Placement() or isinstance(topology, str):
         return []
     if topology is None:
         return ["placement: needs topology, the ClusterTopology whose levels it names"]

@@ -78,6 +78,18 @@ def object_name(manifest: Json) -> str:
     return f"{manifest['kind'].lower()}-{manifest['metadata']['name'].replace(':', '-')}"
 
 
+def namespace(name: Any, labels: Mapping[str, str] | None = None) -> Json:
+    """A Namespace; labels only where there are any."""
+    metadata = {"name": name} | ({"labels": dict(labels)} if labels else {})
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
+
+def resource_quota(of_namespace: str, hard: Mapping[str, str]) -> Json:
+    """What all pods of a namespace may request together, such as `requests.nvidia.com/gpu: 16`."""
+    metadata = {"name": "tenant", "namespace": of_namespace}
+    return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": dict(hard)}}
+
+
 def replicas_wait(replicas: int, wait: Wait) -> tuple[str, ...]:
     """Readiness of a PodCliqueSet, which has no Ready condition: so its counts (JSONPath can't compare fields)."""
     available = f"jsonpath={{.status.availableReplicas}}={replicas}"

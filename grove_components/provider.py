@@ -46,10 +46,13 @@ def find_kubeconfig(configured: str | None, project_root: Path, environ: Mapping
     return str(local)
 
 
-def cluster_provider(config: StackConfig, project_root: Path, name: str = "cluster") -> pulumi_kubernetes.Provider:
+def cluster_provider(
+    config: StackConfig, project_root: Path, name: str = "cluster", *, adopts: bool = False
+) -> pulumi_kubernetes.Provider:
     """The explicit provider for everything in the stack; `project_root` is where Pulumi.yaml is.
 
     The local cluster keeps its identity over restarts on other ports: a restart doesn't look like a new cluster.
+    With `adopts`, objects that exist already are taken over instead of refused: never for workloads.
     """
     root = project_root.resolve()
     configured = config.kubeconfig.get_secret_value() if config.kubeconfig else None
@@ -63,5 +66,6 @@ def cluster_provider(config: StackConfig, project_root: Path, name: str = "clust
         kubeconfig=pulumi.Output.secret(kubeconfig) if is_content(kubeconfig) else kubeconfig,
         enable_config_map_mutable=True,
         enable_secret_mutable=True,
+        upsert_existing_objects=adopts or None,
         cluster_identifier=config.cluster_identifier or (LOCAL_CLUSTER if is_local else None),
     )

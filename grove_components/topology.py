@@ -65,9 +65,19 @@ class ClusterTopology(pulumi.ComponentResource):
         )
         self.register_outputs({"objectName": object_name, "domains": [domain for domain, _ in self.levels]})
 
-    def fault_of(self, domain: str | None) -> str | None:
-        """Why `domain` can't be packed into, or None."""
-        return level_fault(self.object_name, self.levels, domain)
+
+def topology_name(topology: ClusterTopology | str | None) -> str | None:
+    """The binding's name. A plain string names one that this program doesn't make: its levels aren't known here."""
+    return topology.object_name if isinstance(topology, ClusterTopology) else topology
+
+
+def known_topologies(topology: ClusterTopology | str | None) -> dict[str, Json] | None:
+    """Bindings whose levels can be checked; None: leave the check to admission."""
+    return {topology.object_name: topology.manifest} if isinstance(topology, ClusterTopology) else None
+
+
+def after_topology(topology: ClusterTopology | str | None) -> list[pulumi.Resource] | None:
+    return [topology] if isinstance(topology, ClusterTopology) else None
 
 
 def level_fault(topology: str, levels: Sequence[tuple[str, str]], domain: str | None) -> str | None:

@@ -40,6 +40,10 @@ class Registration:
     provider: str
     version: str
     inputs: dict[str, Any]
+    ignore_changes: tuple[str, ...] = ()
+    delete_before_replace: bool = False
+    replacement_trigger: Any = None
+    timeout: str = ""
 
     @property
     def line(self) -> str:
@@ -77,9 +81,12 @@ def revealed(value: Any) -> Any:
 
 
 class _Recorder(mocks.MockMonitor):
-    def __init__(self, preview: bool, statuses: Mapping[str, dict[str, Any]]) -> None:
+    def __init__(
+        self, preview: bool, statuses: Mapping[str, dict[str, Any]], stacks: Mapping[str, dict[str, Any]]
+    ) -> None:
         super().__init__(mocks=None)  # type: ignore[arg-type]
         self.preview = preview
+        self.stacks = stacks
         self.statuses = statuses
         self.run = Run([])
 
@@ -99,6 +106,10 @@ class _Recorder(mocks.MockMonitor):
                 provider=_name(request.provider.rpartition("::")[0]),
                 version=request.version,
                 inputs=revealed(json_format.MessageToDict(request.object)),
+                ignore_changes=tuple(request.ignoreChanges),
+                delete_before_replace=request.deleteBeforeReplace,
+                replacement_trigger=_trigger(request),
+                timeout=request.customTimeouts.create,
             )
         )
         outputs = struct_pb2.Struct()
@@ -111,9 +122,21 @@ class _Recorder(mocks.MockMonitor):
         known_id = "" if self.preview or not request.custom else f"{request.name}-id"
         return resource_pb2.RegisterResourceResponse(urn=urn, id=known_id, object=outputs)
 
+    def ReadResource(self, request: Any) -> Any:
+        assert request.type == "pulumi:pulumi:StackReference"
+        properties = json_format.ParseDict(
+            {"name": request.name, "outputs": self.stacks[request.name], "secretOutputNames": []}, struct_pb2.Struct()
+        )
+        urn = self.make_urn(request.parent, request.type, request.name)
+        return resource_pb2.ReadResourceResponse(urn=urn, properties=properties)
+
     def RegisterResourceOutputs(self, request: Any) -> Any:
         self.run.outputs[_name(request.urn)] = revealed(json_format.MessageToDict(request.outputs))
         return empty_pb2.Empty()
+
+
+def _trigger(request: Any) -> Any:
+    return json_format.MessageToDict(request.replacement_trigger) if request.HasField("replacement_trigger") else None
 
 
 def _kind(urn: str) -> str:
@@ -131,16 +154,19 @@ def collect(
     config: Mapping[str, str] | None = None,
     secret: tuple[str, ...] = (),
     statuses: Mapping[str, dict[str, Any]] | None = None,
+    stack: str = "local",
+    stacks: Mapping[str, dict[str, Any]] | None = None,
 ) -> Run:
     """Run `program` and return its registrations in order of type, name and outputs.
 
     `statuses` are live statuses by kind, as the provider would report them after `up`; in previews they are unknown.
+    `stacks` are the outputs of other stacks by name, for StackReferences.
     """
-    recorder = _Recorder(preview, statuses or {})
+    recorder = _Recorder(preview, statuses or {}, stacks or {})
 
     async def main() -> None:
         runtime_config.set_all_config(dict(config or {}), list(secret))
-        mocks.set_mocks(None, project="grove", stack="test", preview=preview, monitor=recorder)  # type: ignore[arg-type]
+        mocks.set_mocks(None, project="grove", stack=stack, preview=preview, monitor=recorder)  # type: ignore[arg-type]
         returned: dict[str, Any] = {}
 
         def run() -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from grove_components import InvalidInputError, StackConfig
 from grove_components.provider import find_kubeconfig
-from grove_components.stack import stack_faults
+from grove_components.stack_checks import stack_faults
 
 ROOT = Path(__file__).parents[2]
 

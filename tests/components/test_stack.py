@@ -135,7 +135,7 @@ def test_the_main_program_makes_not_even_a_provider_when_the_input_is_bad(monkey
     values = {**_values(), "graph": '{"name": "g", "namespace": "n", "release": "1", "services": {"A": {"x": 1}}}'}
 
     def program() -> None:
-        with pytest.raises(InvalidInputError, match=r"stacks/Pulumi\.test\.yaml: 1 fault"):
+        with pytest.raises(InvalidInputError, match=r"stacks/Pulumi\.local\.yaml: 1 fault"):
             runpy.run_path(str(ROOT / "__main__.py"))
 
     config = {f"grove:{key}": value for key, value in values.items()}

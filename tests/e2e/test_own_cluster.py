@@ -5,6 +5,7 @@ There the CRDs are shared: they outlive the stack unless it says `deleteCrds: tr
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import pytest
@@ -35,6 +36,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         theirs("down", "--name", "theirs", "--delete")
 
 
+@pytest.fixture(scope="module")
+def stranger(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same program and cluster with a Pulumi state of its own: it knows nothing of what exists."""
+    return dataclasses.replace(project, home=tmp_path_factory.mktemp("strangers-home"))
+
+
 def test_the_stack_comes_up_there(project: Project) -> None:
     project.pulumi("up", "--yes", "--skip-preview")
     pods = project.get("pods", NAMESPACE)
@@ -63,3 +70,25 @@ def test_destroy_without_the_protected_removes_the_workloads_and_keeps_the_crds(
 def test_the_stack_comes_up_again_on_the_crds_that_stayed(project: Project) -> None:
     project.pulumi("up", "--yes", "--skip-preview")
     assert len(project.get("pods", NAMESPACE)) == 4
+
+
+def test_crds_that_another_stack_left_are_refused_before_anything_is_made(project: Project, stranger: Project) -> None:
+    project.pulumi("destroy", "--yes", "--exclude-protected")
+    done = stranger.try_pulumi("up", "--yes", "--skip-preview")
+    assert done.code != 0
+    assert "already exists" in done.text
+    assert "grove-system" not in {n["metadata"]["name"] for n in project.get("ns")}
+
+
+def test_a_stack_that_says_so_adopts_them_and_then_no_longer_has_to_say_so(stranger: Project) -> None:
+    """The objects of a CRD live as long as it does: so none may be deleted or replaced on the way."""
+    born = {crd["metadata"]["name"]: crd["metadata"]["uid"] for crd in stranger.get("crd")}
+    config = stranger.read_stack()
+    stranger.write_stack({**config, "config": {**config["config"], "grove:adoptCrds": True}})
+    stranger.pulumi("up", "--yes", "--skip-preview")
+    stranger.pulumi("preview", "--expect-no-changes")
+    stranger.write_stack(config)
+    stranger.pulumi("up", "--yes", "--skip-preview")
+    stranger.pulumi("preview", "--expect-no-changes")
+    assert {crd["metadata"]["name"]: crd["metadata"]["uid"] for crd in stranger.get("crd")} == born
+    assert len(stranger.get("pods", NAMESPACE)) == 4

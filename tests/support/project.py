@@ -50,12 +50,14 @@ class Project:
     """Whether KUBECONFIG tells `grove` and `pulumi` which cluster it is; kubectl is always told."""
 
     @classmethod
-    def copy_to(cls, folder: Path, home: Path, kubeconfig: Path, *, names_cluster: bool = True) -> Project:
+    def copy_to(
+        cls, folder: Path, home: Path, kubeconfig: Path, *, stack: str = "local", names_cluster: bool = True
+    ) -> Project:
         """Copies program and stacks; gives the operator free ports, so that several clusters fit on one machine."""
         for name in ("Pulumi.yaml", "__main__.py"):
             shutil.copy(ROOT / name, folder / name)
         shutil.copytree(ROOT / "stacks", folder / "stacks")
-        project = cls(folder, home, kubeconfig, names_cluster=names_cluster)
+        project = cls(folder, home, kubeconfig, stack, names_cluster)
         config = project.read_stack()
         config["config"]["grove:operator"].update(zip(PORT_KEYS, free_ports(len(PORT_KEYS)), strict=True))
         project.write_stack(config)

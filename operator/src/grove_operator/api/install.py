@@ -177,7 +177,7 @@ def _deployment(options: InstallOptions, name: str, container: str, replicas: in
         "GROVE_OPERATOR_SERVICE_ACCOUNT_NAME": "spec.serviceAccountName",
     }
     env: list[Json] = [{"name": k, "valueFrom": {"fieldRef": {"fieldPath": v}}} for k, v in field_env.items()]
-    env.append({"name": "GROVE_INIT_CONTAINER_IMAGE", "value": _repository(options.image)})
+    env.append({"name": "GROVE_INIT_CONTAINER_IMAGE", "value": repository(options.image)})
     pod: Json = {
         "serviceAccountName": name,
         "terminationGracePeriodSeconds": 10,
@@ -216,7 +216,7 @@ def _config_hash(options: InstallOptions) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def _repository(image: str) -> str:
+def repository(image: str) -> str:
     """The image without tag and digest; a colon before the last slash belongs to the registry's port."""
     image = image.partition("@")[0]
     path, slash, name = image.rpartition("/")

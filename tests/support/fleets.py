@@ -1,0 +1,61 @@
+"""A local cluster with another fleet than the default one, and a copy of one of the repository's stacks on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from grove_operator.localcluster.fleet import default_fleet_path
+from tests.support.grove import Grove
+from tests.support.project import Project
+
+DUMMY_DIGEST = f"ghcr.io/grove-py/grove-operator@sha256:{'0' * 64}"
+
+
+@contextmanager
+def stack_on_its_fleet(stack: str, folder: Path, home: Path) -> Iterator[Project]:
+    """`stack` ready for `up`: one replica of each process, ports of its own, the webhook Service on this host.
+
+    The dummy digest stands for the image that a registry would give; the fleet file matches on the repository.
+    """
+    grove = Grove(home)
+    grove("up", "--fleet", str(default_fleet_path().parent / f"{stack}.yaml"))
+    try:
+        project = Project.copy_to(folder, home, home / "clusters" / "local" / "kubeconfig", stack=stack)
+        config = project.read_stack()
+        config["config"]["grove:deleteCrds"] = True
+        config["config"]["grove:operator"] |= {
+            "image": DUMMY_DIGEST,
+            "replicas": 1,
+            "schedulerReplicas": 1,
+            "serviceExternalName": "localhost",
+        }
+        project.write_stack(config)
+        yield project
+    finally:
+        grove("down", "--delete")
+
+
+def set_config(project: Project, **changed: object) -> None:
+    """Replace whole keys of the stack file; None removes one."""
+    content = project.read_stack()
+    for key, value in changed.items():
+        if value is None:
+            content["config"].pop(f"grove:{key}", None)
+        else:
+            content["config"][f"grove:{key}"] = value
+    project.write_stack(content)
+
+
+def exported(project: Project) -> dict[tuple[str, str, str], dict[str, object]]:
+    """Inputs in Pulumi's state of every Kubernetes object, by kind, namespace and name."""
+    found = {}
+    for resource in yaml.safe_load(project.pulumi("stack", "export"))["deployment"]["resources"]:
+        if resource["type"].startswith("kubernetes:"):
+            inputs = resource["inputs"]
+            metadata = inputs["metadata"]
+            found[inputs["kind"], metadata.get("namespace", ""), metadata["name"]] = inputs
+    return found
