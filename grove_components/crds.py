@@ -22,13 +22,10 @@ class GroveCrds(pulumi.ComponentResource):
     and retained, unless `delete_crds` says that this cluster is the stack's own.
     """
 
-    names: list[str]
-    definitions: list[KubernetesObject]
-
     def __init__(self, name: str, *, delete_crds: bool = False, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("grove-components:index:GroveCrds", name, {"deleteCrds": delete_crds}, opts)
         crds = crd_manifests()
-        self.names = [crd["metadata"]["name"] for crd in crds]
+        self.names: list[str] = [crd["metadata"]["name"] for crd in crds]
         self.definitions = [
             KubernetesObject(
                 f"{name}-{crd['metadata']['name']}",

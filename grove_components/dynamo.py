@@ -91,10 +91,6 @@ class DynamoGraphDeployment(pulumi.ComponentResource):
     `placement` packs the whole graph into one domain of `topology`.
     """
 
-    object_name: str
-    resource: resources.DynamoGraphDeployment
-    state: pulumi.Output[str | None]
-
     def __init__(
         self,
         name: str,

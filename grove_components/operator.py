@@ -16,9 +16,6 @@ class GroveOperator(pulumi.ComponentResource):
     and their CA bundle is in place. What needs admission therefore only has to depend on this component.
     """
 
-    namespace: str
-    deployments: list[KubernetesObject]
-
     def __init__(
         self,
         name: str,
@@ -44,5 +41,5 @@ class GroveOperator(pulumi.ComponentResource):
                 )
                 for manifest in stage
             ]
-        self.deployments = previous
+        self.deployments: list[KubernetesObject] = previous
         self.register_outputs({"namespace": self.namespace, "image": options.image})

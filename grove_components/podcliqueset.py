@@ -82,10 +82,6 @@ class PodCliqueSet(pulumi.ComponentResource):
     the PodCliques and scaling groups that the operator makes.
     """
 
-    object_name: str
-    resource: resources.PodCliqueSet
-    available_replicas: pulumi.Output[int | None]
-
     def __init__(
         self,
         name: str,

@@ -102,3 +102,12 @@ class DynamoGraphDeployment(GroveResource):
     def state(self) -> pulumi.Output[str | None]:
         """initializing, pending, successful or failed."""
         return self.status_field("state")
+
+
+def whole_numbers(value: Any) -> Any:
+    """JSON from another language, where every number is a float, with whole ones as integers; Outputs stay."""
+    if isinstance(value, Mapping):
+        return {key: whole_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [whole_numbers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

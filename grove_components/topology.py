@@ -34,11 +34,6 @@ class ClusterTopology(pulumi.ComponentResource):
     The object is called `default` unless `object_name` says otherwise: workloads that name no topology get that one.
     """
 
-    object_name: str
-    levels: list[tuple[str, str]]
-    manifest: Json
-    binding: resources.ClusterTopologyBinding
-
     def __init__(
         self,
         name: str,

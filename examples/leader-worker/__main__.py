@@ -1,22 +1,18 @@
-"""A router and two model instances: an instance is a leader with three workers, scheduled whole and in one rack."""
+"""Two instances of a model that spans eight nodes: each whole inside one NVLink domain, or not at all."""
 
 import pulumi
 
-from grove_components import PodCliqueSet
+from grove_components import Instances, PodCliqueSet, Role, leader_worker
 
-
-def clique(name: str, replicas: int, **limits: str) -> dict:
-    resources = {"requests": {"cpu": "1"}, "limits": limits}
-    container = {"name": "main", "image": "registry.example/serve:1", "args": [f"--role={name}"]}
-    pod = {"containers": [{**container, "resources": resources}]}
-    return {"name": name, "spec": {"roleName": name, "replicas": replicas, "podSpec": pod}}
-
-
-one_gpu = {"nvidia.com/gpu": "1"}
-cliques = [clique("router", 1, memory="1Gi"), clique("leader", 1, **one_gpu), clique("worker", 3, **one_gpu)]
-in_one_rack = {"topologyName": "default", "pack": {"required": "rack"}}
-model = {"name": "model", "cliqueNames": ["leader", "worker"], "replicas": 2, "topologyConstraint": in_one_rack}
-spec = {"replicas": 1, "template": {"cliques": cliques, "podCliqueScalingGroups": [model]}}
-
-served = PodCliqueSet("served", namespace="default", spec=spec)
+IMAGE = "nvcr.io/nvidia/ai-dynamo/sglang-runtime:0.5.1"
+SGLANG = ["python3", "-m", "dynamo.sglang", "--model-path", "deepseek-ai/DeepSeek-R1"]
+instance = Instances(
+    leader=Role(IMAGE, gpus=4, command=SGLANG),
+    workers=Role(IMAGE, gpus=4, replicas=7, command=SGLANG),
+    count=2,
+    pack="nvlink",
+)
+router = Role(IMAGE, command=["python3", "-m", "dynamo.frontend"])
+spec = leader_worker(instance, frontend=router)
+served = PodCliqueSet("served", namespace="default", spec=spec, timeout="30m", on_immutable_change="replace")
 pulumi.export("availableReplicas", served.available_replicas)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import yaml
-
 from grove_operator.localcluster.fleet import default_fleet_path
 from tests.support.grove import Grove
-from tests.support.project import Project
+from tests.support.project import ROOT, Project
 
 DUMMY_DIGEST = f"ghcr.io/grove-py/grove-operator@sha256:{'0' * 64}"
 
@@ -39,6 +40,12 @@ def stack_on_its_fleet(stack: str, folder: Path, home: Path) -> Iterator[Project
         grove("down", "--delete")
 
 
+def example_on(project: Project, name: str, folder: Path) -> Project:
+    """A copy of an example's program in `folder`, with a stack of its own on the same cluster."""
+    shutil.copytree(ROOT / "examples" / name, folder, dirs_exist_ok=True)
+    return dataclasses.replace(project, folder=folder, stack="example")
+
+
 def set_config(project: Project, **changed: object) -> None:
     """Replace whole keys of the stack file; None removes one."""
     content = project.read_stack()
@@ -53,7 +60,7 @@ def set_config(project: Project, **changed: object) -> None:
 def exported(project: Project) -> dict[tuple[str, str, str], dict[str, object]]:
     """Inputs in Pulumi's state of every Kubernetes object, by kind, namespace and name."""
     found = {}
-    for resource in yaml.safe_load(project.pulumi("stack", "export"))["deployment"]["resources"]:
+    for resource in json.loads(project.pulumi("stack", "export"))["deployment"]["resources"]:
         if resource["type"].startswith("kubernetes:"):
             inputs = resource["inputs"]
             metadata = inputs["metadata"]

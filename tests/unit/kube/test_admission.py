@@ -130,7 +130,7 @@ async def test_a_refusal_names_the_object_and_lists_every_fault(admission: Admis
     assert "faults: " in said
     assert "minAvailable" in said
     assert "cliques[1]" in said
-    assert response["status"]["code"] == 403
+    assert response["status"]["code"] == 422
 
 
 async def test_an_unknown_field_of_a_graph_is_refused(admission: Admission) -> None:

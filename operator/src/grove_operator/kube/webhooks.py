@@ -33,7 +33,9 @@ from grove_operator.api.validation import (
 
 log = logging.getLogger(__name__)
 
-REFUSED = 403
+REFUSED = 422
+"""Unprocessable, as for objects that the API server itself finds invalid. Not 403: clients take that for a missing
+right, and Pulumi's preview then goes on without the server's judgement instead of showing the refusal."""
 Topologies = Callable[[], Awaitable[Mapping[str, Json]]]
 """Live ClusterTopologyBindings by name; asked only for objects that mention topology."""
 Judge = Callable[[Json, Json | None], Awaitable[Sequence[object]]]

@@ -1,0 +1,83 @@
+"""The plugin with the real engine: a program asks for components by their tokens, and Construct makes their children.
+
+The engine is given the plugin as an executable: the pinned language host is too old to start one from its sources.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from grove_operator.localcluster.controlplane_bare import BareControlPlane
+from tests.conformance.standin.collected import garbage_collector
+
+pytestmark = pytest.mark.needs_tools
+PLUGIN = Path(__file__).parents[3] / "plugin"
+PROGRAM = """
+import pulumi
+
+PACKAGE = "grove-components:index:"
+POD = {"containers": [{"name": "m", "image": "i"}]}
+CLIQUE = {"name": "w", "spec": {"roleName": "w", "replicas": 2, "podSpec": POD}}
+
+
+class Remote(pulumi.ComponentResource):
+    def __init__(self, kind, name, args, opts=None):
+        super().__init__(PACKAGE + kind, name, args, opts, remote=True)
+
+
+crds = Remote("GroveCrds", "crds", {"deleteCrds": True})
+spec = {"replicas": 1, "template": {"cliques": [CLIQUE]}}
+args = {"namespace": "default", "spec": spec, "wait": "none"}
+Remote("PodCliqueSet", "from-afar", args, pulumi.ResourceOptions(depends_on=[crds]))
+"""
+
+
+def test_components_are_constructed_for_a_program_that_knows_only_their_tokens(
+    control_plane: BareControlPlane, tmp_path: Path
+) -> None:
+    (tmp_path / "__main__.py").write_text(PROGRAM)
+    executable = tmp_path / "plugin" / "pulumi-resource-grove-components"
+    executable.parent.mkdir()
+    executable.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(PLUGIN))} "$@"\n')
+    executable.chmod(0o755)
+    project = {
+        "name": "afar",
+        "runtime": "python",
+        "plugins": {"providers": [{"name": "grove-components", "path": str(executable.parent)}]},
+    }
+    (tmp_path / "Pulumi.yaml").write_text(json.dumps(project))
+    environment = os.environ | {"GROVE_HOME": str(tmp_path / "home"), "KUBECONFIG": str(control_plane.kubeconfig)}
+
+    def pulumi(*args: str) -> str:
+        entry = "from grove_operator.cli.main import main; main()"
+        command = [sys.executable, "-c", entry, "pulumi", "--stack", "test", "--", *args]
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    with garbage_collector(control_plane.kubeconfig, tmp_path / "gc.log"):
+        pulumi("up", "--yes", "--skip-preview")
+        pulumi("preview", "--expect-no-changes")
+        resources = json.loads(pulumi("stack", "export"))["deployment"]["resources"]
+        children = {resource["urn"].partition("::afar::")[2]: resource for resource in resources}
+        prefix = "grove-components:index:PodCliqueSet$kubernetes:grove.io/v1alpha1:PodCliqueSet::from-afar"
+        made = children[prefix]["outputs"]
+        assert made["spec"]["template"]["cliques"][0]["spec"]["replicas"] == 2
+        assert made["metadata"]["uid"]
+        pulumi("destroy", "--yes", "--skip-preview")
