@@ -103,9 +103,12 @@ class _Stack:
         return outputs
 
     def make_namespaces(self) -> None:
+        """After the operator: a platform that fails leaves none behind, and none goes while objects in it need one."""
         quotas = {t.namespace: t.quota for t in self.config.tenants if t.quota and self.config.makes_platform}
         for name, labels in namespaces(self.config).items():
-            made: list[pulumi.Resource] = [self._object(f"namespace-{name}", manifests.namespace(name, labels))]
+            made: list[pulumi.Resource] = [
+                self._object(f"namespace-{name}", manifests.namespace(name, labels), *self.needs)
+            ]
             if name in quotas:
                 quota = manifests.resource_quota(name, quotas[name])
                 made.append(self._object(f"quota-{name}", quota, *made))
