@@ -108,9 +108,22 @@ class Controllers(_Section):
     pod_gang: ConcurrentSyncs = ConcurrentSyncs(concurrent_syncs=5)
 
 
+EXEMPT_USERS = (
+    "system:kube-controller-manager",
+    "system:serviceaccount:kube-system:generic-garbage-collector",
+    "system:serviceaccount:kube-system:horizontal-pod-autoscaler",
+    "system:serviceaccount:kube-system:namespace-controller",
+    "system:serviceaccount:kai-scheduler:pod-grouper",
+    "system:serviceaccount:kai-scheduler:binder",
+)
+"""Parts of a cluster that have to change generated objects: they fill tokens in, collect, empty namespaces, bind."""
+
+
 class Authorizer(_Section):
+    """Protection of generated objects. The operator's own account and our scheduler's are always exempt."""
+
     enabled: bool = False
-    exempt_service_account_user_names: list[str] = []
+    exempt_service_account_user_names: list[str] = list(EXEMPT_USERS)
 
 
 class TopologyAwareScheduling(_Section):

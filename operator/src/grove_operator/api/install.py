@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from grove_operator.api import kinds, webhooks
-from grove_operator.api.config import OperatorConfiguration, config_json, parse_config
+from grove_operator.api.config import ConfigError, OperatorConfiguration, config_json, parse_config
 from grove_operator.api.constants import APP_NAME, COMPONENT, OPERATOR_NAME, OPERATOR_NAMESPACE, PART_OF
 from grove_operator.api.constants import SCHEDULER_NAME as SCHEDULER
 from grove_operator.api.kinds import Json, Kind
@@ -48,6 +48,10 @@ class InstallOptions:
     scheduler_metrics_port: int = 9447
     service_external_name: str | None = None
     """Make the Service an ExternalName, for API servers that reach the operator on their own host."""
+    webhook_ca_bundle: str = ""
+    """Base64 of the PEM bundle that signed the certificates, for `certProvisionMode: manual` only."""
+    webhook_annotations: Mapping[str, str] = field(default_factory=dict)
+    """For the webhook configurations, as a certificate injector wants them."""
     config: Mapping[str, object] = field(default_factory=dict)
     """Deep-merged over the generated OperatorConfiguration."""
     resources: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: DEFAULT_RESOURCES)
@@ -86,12 +90,18 @@ def install_manifests(options: InstallOptions | None = None) -> list[Json]:
 def webhook_configurations(options: InstallOptions | None = None) -> list[Json]:
     """The webhook configurations alone; the authorizer's only when the configuration enables it."""
     options = options or InstallOptions()
+    config = operator_configuration(options)
+    is_manual = config.server.webhooks.cert_provision_mode == "manual"
+    if options.webhook_ca_bundle and not is_manual:
+        raise ConfigError("webhook_ca_bundle needs server.webhooks.certProvisionMode: manual; the operator has its own")
     return webhooks.webhook_configurations(
         namespace=options.namespace,
         service=OPERATOR_NAME,
         port=options.webhook_port,
-        authorizer=operator_configuration(options).authorizer.enabled,
+        authorizer=config.authorizer.enabled,
         labels=_labels(OPERATOR_NAME),
+        annotations=options.webhook_annotations,
+        ca_bundle=options.webhook_ca_bundle,
     )
 
 
@@ -198,6 +208,11 @@ def _deployment(options: InstallOptions, name: str, container: str, replicas: in
         ],
         "volumes": [{"name": "config", "configMap": {"name": CONFIG_MAP}}],
     }
+    webhook_server = operator_configuration(options).server.webhooks
+    if name == OPERATOR_NAME and webhook_server.cert_provision_mode == "manual":
+        mount = {"name": "certificate", "mountPath": webhook_server.server_cert_dir, "readOnly": True}
+        pod["containers"][0]["volumeMounts"].append(mount)
+        pod["volumes"].append({"name": "certificate", "secret": {"secretName": webhook_server.secret_name}})
     selector = {APP_NAME: name}
     spec: Json = {
         "replicas": replicas,

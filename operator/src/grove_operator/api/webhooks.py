@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from grove_operator.api import kinds
 from grove_operator.api.kinds import Json, Kind
 
@@ -22,20 +24,35 @@ VALIDATING_NAMES = (VALIDATING, TOPOLOGY, GRAPH, AUTHORIZER)
 
 
 def webhook_configurations(
-    *, namespace: str, service: str, port: int, authorizer: bool, labels: dict[str, str]
+    *,
+    namespace: str,
+    service: str,
+    port: int,
+    authorizer: bool,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str] | None = None,
+    ca_bundle: str = "",
 ) -> list[Json]:
-    """All configurations, without `caBundle`: the operator fills it in once it has its certificate."""
+    """All configurations. Without `ca_bundle` (base64 of PEM) the operator fills one in once it has its certificate;
+    where certificates are provided by hand it never does, and the caller gives it here or has `annotations` injected.
+    """
 
     def configuration(kind: Kind, name: str, webhook: str, path: str, rules: list[Json], **extra: object) -> Json:
+        metadata: Json = {"name": name, "labels": dict(labels)}
+        if annotations:
+            metadata["annotations"] = dict(annotations)
+        client: Json = {"service": {"namespace": namespace, "name": service, "path": path, "port": port}}
+        if ca_bundle:
+            client["caBundle"] = ca_bundle
         return {
             "apiVersion": kind.api_version,
             "kind": kind.kind,
-            "metadata": {"name": name, "labels": dict(labels)},
+            "metadata": metadata,
             "webhooks": [
                 {
                     "name": webhook,
                     "admissionReviewVersions": ["v1"],
-                    "clientConfig": {"service": {"namespace": namespace, "name": service, "path": path, "port": port}},
+                    "clientConfig": client,
                     "failurePolicy": "Fail",
                     "matchPolicy": "Exact",
                     "sideEffects": "None",
@@ -74,7 +91,7 @@ def webhook_configurations(
                 AUTHORIZER,
                 "authorizer.webhooks.grove.io",
                 PATH_AUTHORIZE,
-                _generated_objects(),
+                GENERATED,
                 objectSelector={"matchLabels": {"app.kubernetes.io/managed-by": "grove-operator"}},
             )
         )
@@ -96,13 +113,18 @@ def _written(kind: Kind) -> Json:
     return {**rule, "scope": "Namespaced" if kind.namespaced else "Cluster"}
 
 
-def _generated_objects() -> list[Json]:
-    changed, written = ["UPDATE", "DELETE"], ["CREATE", "UPDATE", "DELETE"]
-    return [
-        _rule("", ["v1"], ["secrets", "serviceaccounts", "services"], changed),
-        _rule("", ["v1"], ["pods"], ["UPDATE"]),
-        _rule("rbac.authorization.k8s.io", ["v1"], ["roles", "rolebindings"], changed),
-        _rule("autoscaling", ["v1", "v2"], ["horizontalpodautoscalers"], changed),
-        _rule("grove.io", ["v1alpha1"], ["podcliques", "podcliquescalinggroups"], written),
-        _rule("scheduler.grove.io", ["v1alpha1"], ["podgangs"], written),
-    ]
+_CHANGED, _WRITTEN = ["UPDATE", "DELETE"], ["CREATE", "UPDATE", "DELETE"]
+GENERATED: list[Json] = [
+    _rule("", ["v1"], ["secrets", "serviceaccounts", "services"], _CHANGED),
+    _rule("", ["v1"], ["pods"], ["UPDATE"]),
+    _rule("rbac.authorization.k8s.io", ["v1"], ["roles", "rolebindings"], _CHANGED),
+    _rule("autoscaling", ["v1", "v2"], ["horizontalpodautoscalers"], _CHANGED),
+    _rule("grove.io", ["v1alpha1"], ["podcliques", "podcliquescalinggroups"], _WRITTEN),
+    _rule("scheduler.grove.io", ["v1alpha1"], ["podgangs"], _WRITTEN),
+]
+"""What the authorizer is asked about: changes of the objects that the operator generates."""
+
+
+def generated_resources() -> frozenset[tuple[str, str]]:
+    """Group and resource of everything in GENERATED."""
+    return frozenset((rule["apiGroups"][0], resource) for rule in GENERATED for resource in rule["resources"])

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,10 @@ OUR_WEBHOOKS: tuple[tuple[Kind, str], ...] = (
     (VALIDATING_WEBHOOKS, "clustertopology-validating-webhook"),
     (VALIDATING_WEBHOOKS, "dynamographdeployment-validating-webhook"),
 )
+AUTHORIZER_WEBHOOK: tuple[Kind, str] = (VALIDATING_WEBHOOKS, "authorizer-webhook")
+"""Installed only where the configuration enables it; it may outlive that for a while, and needs our CA meanwhile."""
+SPREAD_S = 2.0
+"""Time for every API server to notice a changed caBundle before we show a certificate that needs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +87,13 @@ class CertificateKeeper:
         files: CertificateFiles,
         *,
         names: Sequence[str] = (),
-        webhooks: Sequence[tuple[Kind, str]] = OUR_WEBHOOKS,
+        webhooks: Sequence[tuple[Kind, str]] = (*OUR_WEBHOOKS, AUTHORIZER_WEBHOOK),
+        may_be_absent: Collection[tuple[Kind, str]] = (AUTHORIZER_WEBHOOK,),
     ) -> None:
         self._api, self._clock = api, clock
         self._namespace, self._secret_name, self._files = namespace, secret_name, files
         self._names = list(names) or dns_names(WEBHOOK_SERVICE, namespace)
-        self._webhooks = webhooks
+        self._webhooks, self._may_be_absent = webhooks, may_be_absent
         self._pair: CertificatePair | None = None
         self._changed = asyncio.Event()
         self.written = asyncio.Event()
@@ -114,13 +119,15 @@ class CertificateKeeper:
             await asyncio.gather(*watches, return_exceptions=True)
 
     async def reconcile(self) -> None:
-        """One pass. Writes nothing when all is well."""
+        """One pass. Writes nothing when all is well. The configurations trust a new CA before the server shows it, and
+        the former one as long as it is valid: no request meets a certificate that its API server doesn't know."""
         self._pair = await self._settled_pair()
+        is_trusted_anew = [await self._inject(kind, name, self._pair.ca) for kind, name in self._webhooks]
+        if any(is_trusted_anew) and self.written.is_set():
+            await self._clock.sleep(SPREAD_S)
         if self._files.write(self._pair):
             log.info("webhook certificate written to %s", self._files.folder)
         self.written.set()
-        for kind, name in self._webhooks:
-            await self._inject(kind, name, base64.b64encode(self._pair.ca).decode())
 
     def _informers(self) -> list[Informer]:
         """One watch per object, so that rules may be limited to their names."""
@@ -188,23 +195,26 @@ class CertificateKeeper:
             "data": _secret_data(pair),
         }
 
-    async def _inject(self, kind: Kind, name: str, ca_bundle: str) -> None:
-        """Our CA into every webhook of one configuration. One that isn't installed is none of our business."""
+    async def _inject(self, kind: Kind, name: str, ca: bytes) -> bool:
+        """Our CA into every webhook of one configuration; whether it had another. One that isn't installed is none of
+        our business."""
+        ca_bundle = base64.b64encode(ca).decode()
         for _ in range(RACES):
             try:
                 live = await self._api.get(kind, None, name)
                 webhooks = live.get("webhooks") or []
                 if all(webhook.get("clientConfig", {}).get("caBundle") == ca_bundle for webhook in webhooks):
-                    return
+                    return False
                 for webhook in webhooks:
                     webhook["clientConfig"] = {**webhook.get("clientConfig", {}), "caBundle": ca_bundle}
                 precondition = {"resourceVersion": live["metadata"]["resourceVersion"]}
                 await self._api.patch(kind, None, name, {"metadata": precondition, "webhooks": webhooks})
                 log.info("caBundle put into %s %s", kind.kind, name)
-                return
+                return True
             except NotFound:
-                log.warning("%s %s is not installed; its objects are not checked on admission", kind.kind, name)
-                return
+                if (kind, name) not in self._may_be_absent:
+                    log.warning("%s %s is not installed; its objects are not checked on admission", kind.kind, name)
+                return False
             except Conflict:
                 continue
         raise Conflict(f"{kind.kind} {name}: others keep changing it; find out who writes its caBundle")

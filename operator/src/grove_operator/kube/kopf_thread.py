@@ -20,12 +20,16 @@ import kopf
 from grove_operator.kube.certificates import CertificateFiles
 from grove_operator.kube.client import INACTIVITY_S, PAGE_SIZE, WATCH_TIMEOUT_S
 from grove_operator.kube.connection import Connection
+from grove_operator.kube.gate import Gate
 from grove_operator.kube.health import Heartbeat
+from grove_operator.kube.serving_certificate import ServingCertificate
 
 log = logging.getLogger(__name__)
 
 WEBHOOK_ROOT = "/webhooks"
-CERTIFICATE_CHECK_S = 5.0
+CERTIFICATE_CHECK_S = 2.0
+KOPF_CHECKS_CERTIFICATE_S = 10 * 365 * 86400.0
+"""Never: kopf would close the port for a new certificate; see serving_certificate."""
 STOP_TIMEOUT_S = 3.0
 PROBE_TIMEOUT_S = 3.0
 
@@ -37,6 +41,7 @@ class AdmissionListener:
     address: str
     port: int
     files: CertificateFiles
+    gate: Gate
 
 
 class KopfThread:
@@ -96,21 +101,27 @@ class KopfThread:
         """kopf's webhook server on our address: its path `/webhooks/<handler id>` gives the paths that Grove has."""
         assert self._listener is not None  # noqa: S101 - only set as the server where there is one
         files = self._listener.files
+        certificate = ServingCertificate(files)
         await refuse_a_strangers_port(self._listener.address, self._listener.port, files.ca)
         server = kopf.WebhookServer(
             addr=self._listener.address,
             port=self._listener.port,
             path=WEBHOOK_ROOT,
             host="localhost",
+            context=certificate.context,
             certfile=files.cert,
             pkeyfile=files.key,
-            file_check_interval=CERTIFICATE_CHECK_S,
+            file_check_interval=KOPF_CHECKS_CERTIFICATE_S,
         )
-        async with server:
-            async for client_config in server(fn):
-                log.info("admission is served on port %d", self._listener.port)
-                self.listening.set()
-                yield client_config
+        follower = asyncio.create_task(certificate.follow(CERTIFICATE_CHECK_S), name="follow the certificate")
+        try:
+            async with server:
+                async for client_config in server(self._listener.gate.around(fn)):
+                    log.info("admission is served on port %d", self._listener.port)
+                    self.listening.set()
+                    yield client_config
+        finally:
+            follower.cancel()
 
 
 class PortTaken(RuntimeError):  # noqa: N818 - says what happened

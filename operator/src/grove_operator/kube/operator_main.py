@@ -17,21 +17,26 @@ from pathlib import Path
 
 import kopf
 
+from grove_operator.api.authorizer import trusted_users
 from grove_operator.api.config import OperatorConfiguration
-from grove_operator.api.kinds import CLUSTER_TOPOLOGY_BINDING, Json
+from grove_operator.api.kinds import CLUSTER_TOPOLOGY_BINDING, POD_CLIQUE_SET, Json
 from grove_operator.core.settings import Settings
 from grove_operator.engine.operator import Operator
+from grove_operator.engine.ports import NotFound
 from grove_operator.kube import process
-from grove_operator.kube.certificates import CertificateFiles, CertificateKeeper
+from grove_operator.kube.certificates import WEBHOOK_SERVICE, CertificateFiles, CertificateKeeper
 from grove_operator.kube.client import HttpKubeApi
+from grove_operator.kube.gate import Authorizer, Gate
 from grove_operator.kube.health import Handler, Health, ProbeThread, listen_address
 from grove_operator.kube.kopf_thread import AdmissionListener, KopfThread
 from grove_operator.kube.metrics import Metrics, probe_sites
 from grove_operator.kube.process import Process, StartError
 from grove_operator.kube.roots import RootAudit, RootInbox, live_uids, watch_roots
-from grove_operator.kube.webhooks import Topologies, serve_admission
+from grove_operator.kube.selfcheck import SelfCheck
+from grove_operator.kube.webhooks import SERVED, Topologies, serve_admission
 
 PROGRAM = "grove-operator"
+SERVICE_ACCOUNT_ENV = "GROVE_OPERATOR_SERVICE_ACCOUNT_NAME"
 
 
 def main() -> None:
@@ -42,17 +47,21 @@ def main() -> None:
 async def operate(this: Process) -> None:
     """Runs until told to stop; raises what ended it otherwise."""
     with ExitStack() as stack:
+        gate = Gate(SERVED, authorizer(this, os.environ))
         files = await _certificates(this, stack)
         inbox = RootInbox()
         registry = kopf.OperatorRegistry()
         watch_roots(registry, inbox)
         serve_admission(registry, _live_topologies(this), this.config)
         webhooks = this.config.server.webhooks
-        listener = AdmissionListener(listen_address_of_webhooks(webhooks.bind_address), webhooks.port, files.files)
+        address = listen_address_of_webhooks(webhooks.bind_address)
+        listener = AdmissionListener(address, webhooks.port, files.files, gate)
         kopf_thread = KopfThread(
             registry, this.connection, listener, lambda error: this.supervisor.fail("the kopf thread", error)
         )
-        health = _health(this, files, kopf_thread, inbox)
+        server_name = f"{WEBHOOK_SERVICE}.{this.namespace}.svc"
+        self_check = SelfCheck(address, webhooks.port, server_name, files.files.ca, gate.saw)
+        health = _health(this, files, kopf_thread, inbox, self_check)
         operator = Operator(this.api, this.clock, watch_roots=False, settings=core_settings(this.config, os.environ))
         settings = this.config.leader_election
         election = this.election(settings.resource_name) if settings.enabled else None
@@ -68,6 +77,7 @@ async def operate(this: Process) -> None:
         await this.supervisor.during(files.written.wait())
         kopf_thread.start()
         stack.callback(kopf_thread.stop)
+        this.supervisor.start("the check of admission", self_check.run())
 
         async def reconcile() -> None:
             inbox.attach(asyncio.get_running_loop(), operator.deliver)
@@ -107,9 +117,12 @@ async def _certificates(this: Process, stack: ExitStack) -> Certificates:
     webhooks = this.config.server.webhooks
     if webhooks.cert_provision_mode == "manual":
         files = CertificateFiles(Path(webhooks.server_cert_dir))
-        for path in (files.cert, files.key):
+        for path in (files.cert, files.key, files.ca):
             if not path.is_file():
-                raise StartError(f"certProvisionMode is manual but {path} is missing; mount the certificate's Secret")
+                raise StartError(
+                    f"certProvisionMode is manual but {path} is missing; "
+                    "mount a Secret with tls.crt, tls.key and ca.crt there"
+                )
         present = asyncio.Event()
         present.set()
         return Certificates(files, present, present)
@@ -130,7 +143,33 @@ def _live_topologies(this: Process) -> Topologies:
     return topologies
 
 
-def _health(this: Process, certificates: Certificates, kopf_thread: KopfThread, inbox: RootInbox) -> Health:
+def authorizer(this: Process, environment: Mapping[str, str]) -> Authorizer:
+    """Who may change generated objects. Raises StartError where it would lock this very operator out."""
+    settings = this.config.authorizer
+    account = environment.get(SERVICE_ACCOUNT_ENV, "")
+    namespace = environment.get("POD_NAMESPACE") or this.connection.namespace
+    if settings.enabled and not (account and namespace):
+        missing = f"${SERVICE_ACCOUNT_ENV}" if not account else "$POD_NAMESPACE or the service account's namespace file"
+        raise StartError(
+            f"authorizer.enabled needs to know under which user this operator writes, but {missing} is not set; "
+            "set it as the installed Deployment does, or disable the authorizer"
+        )
+
+    async def owner_of(owner_namespace: str, name: str) -> Json | None:
+        # a client of its own: this runs in kopf's loop, and asks only when somebody else writes
+        async with HttpKubeApi(this.connection, field_manager=PROGRAM) as api:
+            try:
+                return await api.get(POD_CLIQUE_SET, owner_namespace, name)
+            except NotFound:
+                return None
+
+    trusted = trusted_users(namespace, account, settings.exempt_service_account_user_names)
+    return Authorizer(owner_of, trusted, is_enabled=settings.enabled)
+
+
+def _health(
+    this: Process, certificates: Certificates, kopf_thread: KopfThread, inbox: RootInbox, self_check: SelfCheck
+) -> Health:
     def claim(holds: bool, otherwise: str) -> str:
         return "" if holds else otherwise
 
@@ -141,7 +180,7 @@ def _health(this: Process, certificates: Certificates, kopf_thread: KopfThread, 
         },
         readiness={
             "certificates": lambda: claim(certificates.trusted.is_set(), "not yet trusted by the API server"),
-            "admission": lambda: claim(kopf_thread.listening.is_set(), "not yet served"),
+            "admission": self_check.fault,
         },
         watch_ages_s=lambda: {**this.request_log.watch_ages_s(), "roots": inbox.age_s()},
     )

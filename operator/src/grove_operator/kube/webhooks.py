@@ -36,6 +36,13 @@ log = logging.getLogger(__name__)
 REFUSED = 422
 """Unprocessable, as for objects that the API server itself finds invalid. Not 403: clients take that for a missing
 right, and Pulumi's preview then goes on without the server's judgement instead of showing the refusal."""
+SERVED: Mapping[str, tuple[Kind, ...]] = {
+    "default-podcliqueset": (POD_CLIQUE_SET,),
+    "validate-podcliqueset": (POD_CLIQUE_SET,),
+    "validate-dynamographdeployment": (DYNAMO_GRAPH_DEPLOYMENT,),
+    "validate-clustertopology": (CLUSTER_TOPOLOGY_BINDING,),
+}
+"""Handler ids and the resources each is for; the gate before kopf refuses everything else."""
 Topologies = Callable[[], Awaitable[Mapping[str, Json]]]
 """Live ClusterTopologyBindings by name; asked only for objects that mention topology."""
 Judge = Callable[[Json, Json | None], Awaitable[Sequence[object]]]
