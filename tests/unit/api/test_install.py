@@ -121,3 +121,42 @@ def test_the_waiting_containers_image_is_the_operators_without_tag(image: str, r
     deployment = one(install_manifests(InstallOptions(image=image)), "Deployment", "grove-operator")
     env = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
     assert {"name": "GROVE_INIT_CONTAINER_IMAGE", "value": repository} in env
+
+
+MANUAL = {"server": {"webhooks": {"certProvisionMode": "manual"}}}
+
+
+def test_certificates_by_hand_are_mounted_from_their_secret_and_trusted_as_told() -> None:
+    options = InstallOptions(config=MANUAL, webhook_ca_bundle="Q0E=", webhook_annotations={"inject": "me"})
+    pod = one(install_manifests(options), "Deployment", "grove-operator")["spec"]["template"]["spec"]
+    assert {"name": "certificate", "secret": {"secretName": "grove-webhook-server-cert"}} in pod["volumes"]
+    (mount,) = [m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "certificate"]
+    assert (mount["mountPath"], mount["readOnly"]) == ("/etc/grove-operator/webhook-certs", True)
+    scheduler = one(install_manifests(options), "Deployment", "grove-scheduler")["spec"]["template"]["spec"]
+    assert [v["name"] for v in scheduler["volumes"]] == ["config"]
+    for configuration in webhook_configurations(options):
+        assert configuration["metadata"]["annotations"] == {"inject": "me"}
+        assert {webhook["clientConfig"]["caBundle"] for webhook in configuration["webhooks"]} == {"Q0E="}
+
+
+def test_a_ca_bundle_beside_certificates_of_the_operator_is_a_contradiction() -> None:
+    with pytest.raises(ConfigError, match="certProvisionMode: manual"):
+        install_manifests(InstallOptions(webhook_ca_bundle="Q0E="))
+
+
+def test_the_authorizer_is_installed_when_enabled_and_asked_about_labelled_objects_only() -> None:
+    assert "authorizer-webhook" not in [c["metadata"]["name"] for c in webhook_configurations()]
+    options = InstallOptions(config={"authorizer": {"enabled": True}})
+    (webhook,) = one(webhook_configurations(options), "ValidatingWebhookConfiguration", "authorizer-webhook")[
+        "webhooks"
+    ]
+    assert webhook["objectSelector"] == {"matchLabels": {"app.kubernetes.io/managed-by": "grove-operator"}}
+    assert webhook["clientConfig"]["service"]["path"] == "/webhooks/authorizer-webhook"
+    asked = {
+        (rule["apiGroups"][0], resource): rule["operations"]
+        for rule in webhook["rules"]
+        for resource in rule["resources"]
+    }
+    assert asked[("", "pods")] == ["UPDATE"]
+    assert asked[("grove.io", "podcliques")] == ["CREATE", "UPDATE", "DELETE"]
+    assert ("grove.io", "podcliquesets") not in asked

@@ -218,3 +218,31 @@ async def test_the_certificate_is_renewed_in_time_while_the_operator_runs(keepin
     renewed = (keeping.folder / "operator" / "tls.crt").read_bytes()
     assert renewed != first
     assert x509.load_pem_x509_certificate(renewed).not_valid_after_utc > keeping.clock.now() + 90 * DAY
+
+
+async def test_a_new_ca_is_trusted_before_the_server_shows_its_certificate(keeping: Keeping) -> None:
+    keeping.api.seed(empty_secret(), *configurations())
+    keeping.start()
+    await keeping.clock.advance(1)
+    written, former = keeping.folder / "operator" / "tls.crt", keeping.stored_ca()
+    first = written.read_bytes()
+    other = issue(NAMES, START - 3640 * DAY)
+    data = {name: base64.b64encode(part).decode() for name, part in (("ca.crt", other.ca), ("ca.key", other.ca_key))}
+    await keeping.api.patch(SECRET, NAMESPACE, SECRET_NAME, {"data": {**data, "tls.crt": "", "tls.key": ""}})
+    await keeping.clock.advance(1)
+    assert keeping.bundles() == {keeping.stored_ca()} != {former}
+    assert written.read_bytes() == first
+    await keeping.clock.advance(3)
+    assert written.read_bytes() != first
+
+
+async def test_the_authorizers_configuration_gets_the_ca_too_where_it_is_installed(keeping: Keeping) -> None:
+    guarded = webhooks.webhook_configurations(
+        namespace=NAMESPACE, service="grove-operator", port=9443, authorizer=True, labels={}
+    )
+    keeping.api.seed(empty_secret(), *guarded)
+    keeping.start()
+    await keeping.clock.advance(1)
+    live = keeping.api.find(BY_KIND["ValidatingWebhookConfiguration"], "", "authorizer-webhook")
+    assert live
+    assert live["webhooks"][0]["clientConfig"]["caBundle"] == keeping.stored_ca()
