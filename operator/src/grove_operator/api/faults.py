@@ -33,6 +33,17 @@ class Fault:
         return f"{self.field}: {self.message}; {self.remedy}"
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Advice:
+    """Something that is allowed and probably not what was meant."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
 class ManifestError(ValueError):
     """A manifest has faults; the message lists them, one a line."""
 

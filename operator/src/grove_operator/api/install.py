@@ -118,8 +118,10 @@ def _object(options: InstallOptions, kind: Kind, name: str, component: str, **bo
 
 
 def _rbac(options: InstallOptions) -> list[Json]:
+    schedulers = operator_configuration(options).scheduler.names
+    rules = operator_rules(webhooks.MUTATING_NAMES, webhooks.VALIDATING_NAMES, schedulers)
     grants = (
-        (OPERATOR_NAME, operator_rules(webhooks.MUTATING_NAMES, webhooks.VALIDATING_NAMES), OPERATOR_LEASE_RULES),
+        (OPERATOR_NAME, rules, OPERATOR_LEASE_RULES),
         (SCHEDULER, scheduler_rules(), SCHEDULER_LEASE_RULES),
     )
     out: list[Json] = []

@@ -17,13 +17,17 @@ def rule(group: str, resources: Sequence[str], verbs: Sequence[str], names: Sequ
     return {**out, "resourceNames": list(names)} if names else out
 
 
-def operator_rules(mutating_webhooks: Sequence[str], validating_webhooks: Sequence[str]) -> list[Json]:
-    """Cluster-wide rules of the operator.
+def operator_rules(
+    mutating_webhooks: Sequence[str], validating_webhooks: Sequence[str], schedulers: Sequence[str] = ()
+) -> list[Json]:
+    """Cluster-wide rules of the operator. `schedulers` are the enabled ones; some have objects of their own to read.
 
     The Roles it makes for waiting pods and for Dynamo's discovery grant rights that it has to hold itself.
     """
     grove = ("podcliquesets", "podcliques", "podcliquescalinggroups")
+    queues = [rule("scheduling.volcano.sh", ("queues",), ("get",))] if "volcano" in schedulers else []
     return [
+        *queues,
         rule("grove.io", grove, KEEP),
         rule("grove.io", [f"{name}/status" for name in grove], ("get", "patch")),
         rule("grove.io", [f"{name}/finalizers" for name in grove], ("update",)),

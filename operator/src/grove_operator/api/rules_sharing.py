@@ -116,3 +116,19 @@ def nvlink_faults(pcs: PodCliqueSet, *, is_enabled: bool | None) -> Iterator[Fau
             yield Fault(
                 field, "Invalid", "automatic NVLink domains are disabled in the operator", "remove it or use none"
             )
+
+
+def nvlink_change_faults(new: PodCliqueSet, old: PodCliqueSet) -> Iterator[Fault]:
+    """The annotation is fixed at creation; cliques and groups are matched by name."""
+    values, former = nvlink_places(new), nvlink_places(old)
+    for place, value in values.items():
+        if place not in former or value == former[place]:
+            continue
+        field = f"{place}.annotations[{ANNOTATION_MNNVL_GROUP}]"
+        remedy = "set it back, or delete the PodCliqueSet and create it anew"
+        if former[place] is None:
+            yield Fault(field, "Forbidden", "cannot be added to a live object", remedy)
+        elif value is None:
+            yield Fault(field, "Forbidden", "cannot be removed from a live object", remedy)
+        else:
+            yield Fault(field, "Invalid", "cannot be changed", remedy)

@@ -61,6 +61,13 @@ def topology_faults(
         yield from _hierarchy_faults(pcs, levels)
 
 
+def effective_topology(pcs: PodCliqueSet) -> str:
+    """Name of the one ClusterTopologyBinding that the set uses; "" when it names none, or several."""
+    names, faults = _effective_names(pcs)
+    (only,) = names if len(names) == 1 and not faults else ("",)
+    return only
+
+
 def level_names(binding: Mapping[str, Any]) -> list[str]:
     """Level names of a binding manifest, broadest first."""
     return [level["domain"] for level in binding.get("spec", {}).get("levels", ())]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from grove_operator.api.constants import ANNOTATION_MNNVL_GROUP, STARTUP_ANY_ORDER
+from grove_operator.api.constants import STARTUP_ANY_ORDER
 from grove_operator.api.faults import Fault, path
 from grove_operator.api.podcliqueset import PodCliqueSet, PodCliqueTemplate, ScalingGroupConfig
-from grove_operator.api.rules_sharing import nvlink_places
 from grove_operator.api.topology import TopologyConstraint
 
 TEMPLATE = "spec.template"
@@ -32,9 +31,6 @@ def transition_faults(new: PodCliqueSet, old: PodCliqueSet, *, old_topology_is_r
         before.topology_constraint,
         repair=not old_topology_is_resolved,
     )
-    values, former = nvlink_places(new), nvlink_places(old)
-    for place in values.keys() & former.keys():
-        yield from _unchanged(f"{place}.annotations[{ANNOTATION_MNNVL_GROUP}]", values[place], former[place])
 
 
 def _unchanged(field: str, now: Any, then: Any, remedy: str = RECREATE) -> Iterator[Fault]:

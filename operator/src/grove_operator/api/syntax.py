@@ -8,15 +8,20 @@ from typing import Any
 
 from grove_operator.api.faults import Fault, path
 
-_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-_SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
-_QUALIFIED = re.compile(r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
-_ENV_NAME = re.compile(r"^[ -<>-~]+$")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
+_SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
+_QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?\Z")
+_ENV_NAME = re.compile(r"[ -<>-~]+\Z")
 
 
 def is_dns_label(text: str) -> bool:
     """Lower-case letters, digits and inner hyphens, at most 63."""
     return len(text) <= 63 and bool(_LABEL.match(text))
+
+
+def is_dns_subdomain(text: str) -> bool:
+    """DNS labels joined by dots, at most 253 characters in all."""
+    return len(text) <= 253 and bool(_SUBDOMAIN.match(text))
 
 
 def name_fault(field: str, name: str) -> Fault | None:
@@ -38,7 +43,7 @@ def metadata_faults(metadata: Mapping[str, Any], *, allow_dots: bool = False) ->
         yield Fault("metadata.name", "Required", "is missing", "name the object")
     elif isinstance(name, str):
         fault = name_fault("metadata.name", name)
-        if fault and not (allow_dots and len(name) <= 253 and _SUBDOMAIN.match(name)):
+        if fault and not (allow_dots and is_dns_subdomain(name)):
             yield fault
     elif name:
         yield Fault("metadata.name", "Invalid", f"{name!r} is not a string", "write it in quotes")
@@ -52,7 +57,7 @@ def map_faults(field: str, values: Mapping[str, Any] | None, *, are_labels: bool
     """Keys are `[prefix/]name`; label values are at most 63 characters of the same alphabet, or empty."""
     for key, value in (values or {}).items():
         prefix, slash, name = key.rpartition("/")
-        good_prefix = not slash or (len(prefix) <= 253 and bool(_SUBDOMAIN.match(prefix)))
+        good_prefix = not slash or is_dns_subdomain(prefix)
         if not good_prefix or len(name) > 63 or not _QUALIFIED.match(name):
             yield Fault(
                 field, "Invalid", f"{key!r} is not a valid key", "use [domain/]name with letters, digits, - _ ."

@@ -13,12 +13,14 @@ from grove_operator.api.constants import SCHEDULER_NAME
 from grove_operator.api.core_schemas import unknown_fields
 from grove_operator.api.crds import DEFINITIONS
 from grove_operator.api.dynamographdeployment import DynamoGraphDeployment
-from grove_operator.api.faults import Fault, ManifestError, parse
+from grove_operator.api.faults import Advice, Fault, ManifestError, parse
 from grove_operator.api.kinds import Json
 from grove_operator.api.podcliqueset import PodCliqueSet
+from grove_operator.api.rules_advice import podcliqueset_advice
+from grove_operator.api.rules_backend import VOLCANO, backend_faults, scheduler_of, volcano_queue
 from grove_operator.api.rules_dynamo import graph_faults, graph_transition_faults
 from grove_operator.api.rules_podcliqueset import structural_faults
-from grove_operator.api.rules_sharing import nvlink_faults, sharing_faults
+from grove_operator.api.rules_sharing import nvlink_change_faults, nvlink_faults, sharing_faults
 from grove_operator.api.rules_topology import binding_faults, constraint_places, topology_faults
 from grove_operator.api.rules_update import transition_faults
 from grove_operator.api.structural import schema_of
@@ -26,13 +28,16 @@ from grove_operator.api.syntax import metadata_faults
 from grove_operator.api.topology import ClusterTopologyBinding
 
 __all__ = [
+    "Advice",
     "Fault",
     "ManifestError",
+    "advise_podcliqueset",
     "pruned_fields",
     "validate_clustertopologybinding",
     "validate_dynamographdeployment",
     "validate_podcliqueset",
     "validate_schema",
+    "volcano_queue_of",
 ]
 
 _MODELS = {(d.kind.api_version, d.kind.kind): d.model for d in DEFINITIONS}
@@ -44,11 +49,13 @@ def validate_podcliqueset(
     *,
     topologies: Mapping[str, Json] | None = None,
     config: OperatorConfiguration | None = None,
+    queues: Mapping[str, Json] | None = None,
 ) -> list[Fault]:
     """All faults of a PodCliqueSet that carries its defaults; `old` is the live object when this is an update.
 
-    `topologies` are the cluster's ClusterTopologyBindings by name (None: don't judge whether they exist). `config` is
-    the operator's (None: don't judge which schedulers and features are enabled).
+    `topologies` are the cluster's ClusterTopologyBindings by name (None: don't judge whether they exist), `queues`
+    Volcano's queues (likewise). `config` is the operator's (None: don't judge which schedulers and features are
+    enabled).
     """
     pcs, faults = parse(PodCliqueSet, obj)
     if pcs is None:
@@ -60,18 +67,37 @@ def validate_podcliqueset(
     if creating or not was_resolved:
         faults += topology_faults(pcs, topologies, is_enabled=enabled, creating=creating)
     faults += metadata_faults(pcs.metadata)
+    default_scheduler = _default_scheduler(config)
     faults += structural_faults(
         pcs,
         creating=creating,
-        default_scheduler=config.scheduler.default_profile_name if config else SCHEDULER_NAME,
+        default_scheduler=default_scheduler,
         schedulers=config.scheduler.names if config else None,
     )
     faults += sharing_faults(pcs)
     if creating:
         faults += nvlink_faults(pcs, is_enabled=config.network.auto_mnnvl_enabled if config else None)
-    elif before is not None and not faults:
+    elif before is not None:
+        faults += nvlink_change_faults(pcs, before)
+    faults += backend_faults(pcs, scheduler_of(pcs, default_scheduler), queues)
+    if before is not None and not faults:
         faults += transition_faults(pcs, before, old_topology_is_resolved=was_resolved)
     return faults
+
+
+def advise_podcliqueset(
+    obj: Json, old: Json | None = None, *, topologies: Mapping[str, Json] | None = None
+) -> list[Advice]:
+    """What to warn of in a PodCliqueSet that is allowed; nothing for one that can't be read."""
+    pcs, _ = parse(PodCliqueSet, obj)
+    return list(podcliqueset_advice(pcs, topologies, creating=old is None)) if pcs else []
+
+
+def volcano_queue_of(obj: Json, config: OperatorConfiguration | None = None) -> str:
+    """The Volcano queue whose state decides on this PodCliqueSet; "" for sets of other schedulers."""
+    pcs, _ = parse(PodCliqueSet, obj)
+    is_volcano = pcs is not None and scheduler_of(pcs, _default_scheduler(config)) == VOLCANO
+    return volcano_queue(pcs) if pcs is not None and is_volcano else ""
 
 
 def validate_dynamographdeployment(
@@ -126,6 +152,10 @@ def pruned_fields(obj: Json) -> list[str]:
     own = {fault.field for fault in parse(model, obj)[1]}
     spec = schema_of(model)["properties"]["spec"]
     return [path for path in unknown_fields(spec, obj.get("spec"), "spec") if path not in own]
+
+
+def _default_scheduler(config: OperatorConfiguration | None) -> str:
+    return config.scheduler.default_profile_name if config else SCHEDULER_NAME
 
 
 def _topology_is_resolved(pcs: PodCliqueSet) -> bool:

@@ -19,7 +19,7 @@ import kopf
 
 from grove_operator.api.authorizer import trusted_users
 from grove_operator.api.config import OperatorConfiguration
-from grove_operator.api.kinds import CLUSTER_TOPOLOGY_BINDING, POD_CLIQUE_SET, Json
+from grove_operator.api.kinds import CLUSTER_TOPOLOGY_BINDING, POD_CLIQUE_SET, VOLCANO_QUEUE, Json
 from grove_operator.core.settings import Settings
 from grove_operator.engine.operator import Operator
 from grove_operator.engine.ports import NotFound
@@ -33,7 +33,7 @@ from grove_operator.kube.metrics import Metrics, probe_sites
 from grove_operator.kube.process import Process, StartError
 from grove_operator.kube.roots import RootAudit, RootInbox, live_uids, watch_roots
 from grove_operator.kube.selfcheck import SelfCheck
-from grove_operator.kube.webhooks import SERVED, Topologies, serve_admission
+from grove_operator.kube.webhooks import SERVED, QueueOf, Topologies, serve_admission
 
 PROGRAM = "grove-operator"
 SERVICE_ACCOUNT_ENV = "GROVE_OPERATOR_SERVICE_ACCOUNT_NAME"
@@ -52,7 +52,7 @@ async def operate(this: Process) -> None:
         inbox = RootInbox()
         registry = kopf.OperatorRegistry()
         watch_roots(registry, inbox)
-        serve_admission(registry, _live_topologies(this), this.config)
+        serve_admission(registry, _live_topologies(this), this.config, _live_volcano_queue(this))
         webhooks = this.config.server.webhooks
         address = listen_address_of_webhooks(webhooks.bind_address)
         listener = AdmissionListener(address, webhooks.port, files.files, gate)
@@ -141,6 +141,17 @@ def _live_topologies(this: Process) -> Topologies:
         return {item["metadata"]["name"]: item for item in listing.items}
 
     return topologies
+
+
+def _live_volcano_queue(this: Process) -> QueueOf:
+    async def queue_of(name: str) -> Json | None:
+        async with HttpKubeApi(this.connection, field_manager=PROGRAM) as api:
+            try:
+                return await api.get(VOLCANO_QUEUE, None, name)
+            except NotFound:
+                return None
+
+    return queue_of
 
 
 def authorizer(this: Process, environment: Mapping[str, str]) -> Authorizer:

@@ -26,9 +26,11 @@ from grove_operator.api.kinds import (
     Kind,
 )
 from grove_operator.api.validation import (
+    advise_podcliqueset,
     validate_clustertopologybinding,
     validate_dynamographdeployment,
     validate_podcliqueset,
+    volcano_queue_of,
 )
 
 log = logging.getLogger(__name__)
@@ -45,24 +47,39 @@ SERVED: Mapping[str, tuple[Kind, ...]] = {
 """Handler ids and the resources each is for; the gate before kopf refuses everything else."""
 Topologies = Callable[[], Awaitable[Mapping[str, Json]]]
 """Live ClusterTopologyBindings by name; asked only for objects that mention topology."""
-Judge = Callable[[Json, Json | None], Awaitable[Sequence[object]]]
+QueueOf = Callable[[str], Awaitable[Json | None]]
+"""A live Volcano queue by name; asked only for sets that Volcano schedules."""
+Judge = Callable[[Json, Json | None], Awaitable[tuple[Sequence[object], Sequence[object]]]]
+"""Faults and advice."""
 
 
 def serve_admission(
-    registry: kopf.OperatorRegistry, topologies: Topologies, config: OperatorConfiguration | None = None
+    registry: kopf.OperatorRegistry,
+    topologies: Topologies,
+    config: OperatorConfiguration | None = None,
+    queue_of: QueueOf | None = None,
 ) -> None:
-    """Registers the four handlers. Without `config` no judgement on what the operator has enabled."""
+    """Registers the four handlers. Without `config` no judgement on what the operator has enabled, without `queue_of`
+    none on the state of Volcano's queues."""
 
-    async def judge_pcs(new: Json, old: Json | None) -> Sequence[object]:
+    async def queues_for(new: Json) -> Mapping[str, Json] | None:
+        wanted = volcano_queue_of(new, config) if queue_of else ""
+        if not (queue_of and wanted):
+            return None
+        found = await queue_of(wanted)
+        return {wanted: found} if found else {}
+
+    async def judge_pcs(new: Json, old: Json | None) -> tuple[Sequence[object], Sequence[object]]:
         known = await topologies() if mentions_topology(new) else None
-        return validate_podcliqueset(new, old, topologies=known, config=config)
+        faults = validate_podcliqueset(new, old, topologies=known, config=config, queues=await queues_for(new))
+        return faults, advise_podcliqueset(new, old, topologies=known)
 
-    async def judge_graph(new: Json, old: Json | None) -> Sequence[object]:
+    async def judge_graph(new: Json, old: Json | None) -> tuple[Sequence[object], Sequence[object]]:
         known = await topologies() if mentions_topology(new) else None
-        return validate_dynamographdeployment(new, old, topologies=known)
+        return validate_dynamographdeployment(new, old, topologies=known), ()
 
-    async def judge_topology(new: Json, old: Json | None) -> Sequence[object]:
-        return validate_clustertopologybinding(new, old, config=config)
+    async def judge_topology(new: Json, old: Json | None) -> tuple[Sequence[object], Sequence[object]]:
+        return validate_clustertopologybinding(new, old, config=config), ()
 
     _default(registry, POD_CLIQUE_SET, "default-podcliqueset", default_podcliqueset)
     _validate(registry, POD_CLIQUE_SET, "validate-podcliqueset", judge_pcs)
@@ -102,12 +119,13 @@ def _validate(registry: kopf.OperatorRegistry, kind: Kind, path: str, judge: Jud
     @kopf.on.validate(
         kind.group, kind.version, kind.plural, id=path, operations=["CREATE", "UPDATE"], registry=registry
     )
-    async def validate(body: Any, **causes: Any) -> None:
+    async def validate(body: Any, warnings: list[str], **causes: Any) -> None:
         given, old = dict(body), causes.get("old")
-        if given["metadata"].get("deletionTimestamp"):
+        if (given.get("metadata") or {}).get("deletionTimestamp"):
             return  # whoever takes a finalizer off a dying object needn't repair it first
         with _reported(path):
-            faults = await judge(given, dict(old) if old else None)
+            faults, advice = await judge(given, dict(old) if old else None)
+        warnings += map(str, advice)
         if faults:
             message = refusal(kind, given, faults)
             log.info("refused %s", message)
