@@ -71,7 +71,7 @@ def test_the_decode_clique_has_its_status_filled(project: Project) -> None:
     status = clique["status"]
     assert (status["replicas"], status["readyReplicas"], status["scheduledReplicas"]) == (2, 2, 2)
     conditions = {c["type"]: c["status"] for c in status["conditions"]}
-    assert conditions == {"PodCliqueScheduled": "True", "MinAvailableBreached": "False"}
+    assert conditions == {"PodCliqueScheduled": "True", "MinAvailableBreached": "False", "EverScheduled": "True"}
     assert status["observedGeneration"] == clique["metadata"]["generation"]
 
 

@@ -62,10 +62,18 @@ class World:
 
     def start(self) -> None:
         self.start_operator()
-        scheduler = BindEverything(self.api.as_user("scheduler"), self.clock)
-        self._tasks["scheduler"] = asyncio.create_task(scheduler.run())
+        self._start_scheduler()
         nodes = SimNodeAgent(self.api.as_user("nodes"), self.clock)
         self._tasks["nodes"] = asyncio.create_task(nodes.run())
+
+    def _start_scheduler(self) -> None:
+        scheduler = BindEverything(self.api.as_user("scheduler"), self.clock)
+        self._tasks["scheduler"] = asyncio.create_task(scheduler.run())
+
+    async def restart_scheduler(self) -> None:
+        """It tries every pending pod once more."""
+        await self.stop_scheduler()
+        self._start_scheduler()
 
     def start_operator(self) -> None:
         self.operator = Operator(self.api.as_user("operator"), self.clock)
@@ -77,6 +85,13 @@ class World:
 
     async def stop_operator(self) -> None:
         await _end(self._tasks.pop("operator"))
+
+    async def stop_scheduler(self) -> None:
+        await _end(self._tasks.pop("scheduler"))
+
+    async def stop_nodes(self) -> None:
+        """As if every node died: pods stay as they are, terminating ones too."""
+        await _end(self._tasks.pop("nodes"))
 
     async def stop(self) -> None:
         for task in self._tasks.values():

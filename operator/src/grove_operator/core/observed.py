@@ -35,13 +35,17 @@ class ReplicaView:
 
 @dataclass(frozen=True)
 class SetView:
-    """A PodCliqueSet with every PodClique and scaling group of all its replicas."""
+    """A PodCliqueSet with every PodClique (members included) and scaling group of all its replicas.
+
+    `last_ready`: the newest moment at which one of its pods became Ready, as Kubernetes writes it; '' when none is.
+    """
 
     template: Template
     cliques: Mapping[str, Json] = field(default_factory=dict)
     groups: Mapping[str, Json] = field(default_factory=dict)
     topology: Json | None = None
     troubles: tuple[Trouble, ...] = ()
+    last_ready: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,38 +7,54 @@ from datetime import datetime
 
 from grove_operator.api import conditions
 from grove_operator.api.constants import (
+    CONDITION_EVER_SCHEDULED,
     CONDITION_MIN_AVAILABLE_BREACHED,
     CONDITION_POD_CLIQUE_SCHEDULED,
     CONDITION_PODGANG_INITIALIZED,
     LABEL_BASE_POD_GANG,
     LABEL_PCS_REPLICA_INDEX,
     LABEL_POD_CLIQUE,
+    LABEL_POD_GANG,
     LABEL_POD_TEMPLATE_HASH,
     LABEL_SCALING_GROUP,
     LABEL_SCALING_GROUP_REPLICA_INDEX,
+    PART_OF,
     SCHEDULING_GATE,
 )
 from grove_operator.api.kinds import POD, Json
 from grove_operator.core import podstate
+from grove_operator.core.availability import least
 from grove_operator.core.objects import default_labels, is_terminating, label, selector_text
 from grove_operator.core.observed import CliqueView
-from grove_operator.core.outcome import Outcome
+from grove_operator.core.outcome import EventSpec, Outcome
 from grove_operator.core.podcliqueset import last_errors
-from grove_operator.core.pods import pod
+from grove_operator.core.pods import Place, pod
+from grove_operator.core.replacement import Successor, successors
 from grove_operator.core.settings import Settings
 from grove_operator.core.startup import clique_minima
 
 
 def reconcile(view: CliqueView, now: datetime, settings: Settings) -> Outcome:
-    """Exactly `spec.replicas` pods, ungated when their gang allows it; terminating pods don't count."""
-    live = [p for p in view.pods if not is_terminating(p)]
+    """Exactly `spec.replicas` pods, ungated when their gang allows it; terminating and ended pods don't count."""
+    live = [p for p in view.pods if podstate.is_active(p)]
     replicas = view.obj["spec"]["replicas"]
     excess = max(0, len(live) - replicas)
     doomed = {p["metadata"]["uid"] for p in scale_in_order(live, label(view.obj, LABEL_POD_TEMPLATE_HASH))[:excess]}
     kept = [p for p in live if p["metadata"]["uid"] not in doomed]
     children = [_held(view, p) for p in kept]
-    children += [_new_pod(view, index, settings) for index in free_indices(kept, replicas - len(kept))]
-    return Outcome(tuple(children), _status(view, now))
+    events: list[EventSpec] = []
+    waits_s: list[float] = []
+    for successor in successors(free_indices(kept, replicas - len(kept)), view.pods, now):
+        if successor.wait_s and successor.ended:
+            children.append(_held(view, successor.ended))
+            waits_s.append(successor.wait_s)
+            continue
+        children.append(_new_pod(view, successor, settings))
+        if successor.ended and not is_terminating(successor.ended):
+            events.append(_told_of_end(view.obj, successor.ended))
+    is_settled = len(kept) == replicas and all(podstate.is_ready(p) for p in kept)
+    status = _status(view, now)
+    return Outcome(tuple(children), status, min(waits_s, default=None), tuple(events), is_settled=is_settled)
 
 
 def free_indices(pods: list[Json], count: int) -> Iterator[int]:
@@ -90,8 +106,10 @@ def _referenced(gang: Json, clique: str) -> set[str]:
 
 
 def _held(view: CliqueView, live: Json) -> Json:
-    """Of a live pod we hold its existence and, at the right moment, the absence of our gate."""
-    meta = {"name": live["metadata"]["name"], "namespace": live["metadata"]["namespace"]}
+    """Of a live pod we hold its existence, what it is found by and, at the right moment, the absence of our gate."""
+    meta: Json = {"name": live["metadata"]["name"], "namespace": live["metadata"]["namespace"]}
+    found_by = {key: label(view.obj, key) for key in (PART_OF, LABEL_PCS_REPLICA_INDEX, LABEL_POD_GANG)}
+    meta["labels"] = {**found_by, LABEL_POD_CLIQUE: view.obj["metadata"]["name"]}
     held: Json = {"apiVersion": POD.api_version, "kind": POD.kind, "metadata": meta, "spec": {}}
     if podstate.has_grove_gate(live) and may_be_ungated(view, meta["name"]):
         others = [gate for gate in live["spec"]["schedulingGates"] if gate["name"] != SCHEDULING_GATE]
@@ -99,13 +117,20 @@ def _held(view: CliqueView, live: Json) -> Json:
     return held
 
 
-def _new_pod(view: CliqueView, index: int, settings: Settings) -> Json:
+def _told_of_end(clique: Json, ended: Json) -> EventSpec:
+    status = ended.get("status", {})
+    why = ": ".join(text for text in (status.get("reason", ""), status.get("message", "")) if text)
+    message = f"pod {ended['metadata']['name']} ended ({status['phase']}{': ' + why if why else ''}); it is replaced"
+    return EventSpec(clique, "PodEnded", message, is_warning=True)
+
+
+def _new_pod(view: CliqueView, successor: Successor, settings: Settings) -> Json:
     parents = view.obj["spec"].get("startsAfter") or ()
     group_replica = int(label(view.obj, LABEL_SCALING_GROUP_REPLICA_INDEX) or 0)
     minima = clique_minima(view.template, int(label(view.obj, LABEL_PCS_REPLICA_INDEX)), group_replica)
     waits_for = [(parent, minima.get(parent, 1)) for parent in parents]
-    previous = _newest_at(view.pods, index) or view.previous_uids.get(index, "")
-    return pod(view.obj, view.template.name, index, previous, waits_for, settings)
+    previous = _newest_at(view.pods, successor.index) or view.previous_uids.get(successor.index, "")
+    return pod(view.obj, view.template, Place(successor.index, previous, successor.ends, waits_for), settings)
 
 
 def _newest_at(pods: tuple[Json, ...], index: int) -> str:
@@ -116,7 +141,7 @@ def _newest_at(pods: tuple[Json, ...], index: int) -> str:
 
 def _status(view: CliqueView, now: datetime) -> Json:
     obj, old = view.obj, view.obj.get("status") or {}
-    live = [p for p in view.pods if not is_terminating(p)]
+    live = [p for p in view.pods if podstate.is_active(p)]
     template_hash = label(obj, LABEL_POD_TEMPLATE_HASH)
     scheduled = sum(podstate.is_scheduled(p) for p in live)
     updated = sum(label(p, LABEL_POD_TEMPLATE_HASH) == template_hash for p in live)
@@ -136,15 +161,17 @@ def _status(view: CliqueView, now: datetime) -> Json:
     if updated == len(live) and template_hash in view.template.pod_template_hashes.values():
         status["currentPodTemplateHash"] = template_hash
         status["currentPodCliqueSetGenerationHash"] = view.template.generation_hash
-    status["conditions"] = conditions.merged(old.get("conditions"), _conditions(view, live, scheduled), now)
+    kept = [c for c in old.get("conditions") or () if least(obj) or c["type"] != CONDITION_EVER_SCHEDULED]
+    status["conditions"] = conditions.merged(kept, _conditions(view, live, scheduled), now)
     return {key: value for key, value in status.items() if value not in ([], "")}
 
 
 def _conditions(view: CliqueView, live: list[Json], scheduled: int) -> list[Json]:
-    least = view.obj["spec"].get("minAvailable", 1)
+    """PodCliqueScheduled, MinAvailableBreached, and once it was scheduled EverScheduled, which then stays."""
+    minimum = least(view.obj)
     generation = view.obj["metadata"].get("generation", 1)
-    enough = scheduled >= least
-    text = f"{scheduled} pods are scheduled, minAvailable is {least}"
+    enough = scheduled >= minimum
+    text = f"{scheduled} pods are scheduled, minAvailable is {minimum}"
     said = conditions.condition(
         CONDITION_POD_CLIQUE_SCHEDULED,
         enough,
@@ -155,13 +182,16 @@ def _conditions(view: CliqueView, live: list[Json], scheduled: int) -> list[Json
     broken = sum(podstate.health(p) in ("erroneous", "started-not-ready") for p in live if podstate.is_scheduled(p))
     if not enough:
         breached, reason = True, "ScheduledReplicasBelowMinAvailable"
-    elif scheduled - broken < least:
+    elif scheduled - broken < minimum:
         breached, reason = True, "InsufficientReadyPods"
-        text = f"{scheduled - broken} of {scheduled} scheduled pods are ready or starting, minAvailable is {least}"
+        text = f"{scheduled - broken} of {scheduled} scheduled pods are ready or starting, minAvailable is {minimum}"
     else:
         breached, reason = False, "SufficientReadyPods"
-        text = f"{scheduled - broken} of {scheduled} scheduled pods are ready or starting, minAvailable is {least}"
+        text = f"{scheduled - broken} of {scheduled} scheduled pods are ready or starting, minAvailable is {minimum}"
     breach = conditions.condition(
         CONDITION_MIN_AVAILABLE_BREACHED, breached, reason, text, observed_generation=generation
     )
-    return [said, breach]
+    if not (minimum and enough):
+        return [said, breach]
+    ever = conditions.condition(CONDITION_EVER_SCHEDULED, True, "MinAvailableScheduled", "the minimum was reached")
+    return [said, breach, ever]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 
 from grove_operator.api import conditions, names
@@ -15,9 +15,11 @@ from grove_operator.api.constants import (
     LABEL_POD_TEMPLATE_HASH,
 )
 from grove_operator.api.kinds import ROLE, ROLE_BINDING, SECRET, SERVICE_ACCOUNT, Json
-from grove_operator.core.objects import child, default_labels, is_terminating, label, selector_text
+from grove_operator.core.availability import least, reaches_least
+from grove_operator.core.objects import child, default_labels, label, selector_text
 from grove_operator.core.observed import SetView, Trouble
 from grove_operator.core.outcome import Outcome
+from grove_operator.core.setconditions import set_conditions
 from grove_operator.core.settings import Settings
 from grove_operator.core.startup import uses_ordering
 from grove_operator.core.template import Template
@@ -26,7 +28,8 @@ from grove_operator.core.topology import levels_condition
 
 def reconcile(view: SetView, now: datetime, settings: Settings) -> Outcome:
     """Shared children, and the status counted over all replicas."""
-    return Outcome(tuple(shared_children(view.template)), _status(view, now, settings))
+    status, wake_after_s = _status(view, now, settings)
+    return Outcome(tuple(shared_children(view.template)), status, wake_after_s)
 
 
 def shared_children(template: Template) -> list[Json]:
@@ -86,51 +89,47 @@ def last_errors(old: Iterable[Json] | None, troubles: Iterable[Trouble], now: da
 
 def clique_is_current(clique: Json, template_hash: str, generation_hash: str) -> bool:
     """All of the PodClique's wanted pods run the current template, and enough of them are Ready (7.3)."""
-    status, least = clique.get("status") or {}, clique["spec"].get("minAvailable", 1)
+    status = clique.get("status") or {}
     return (
         label(clique, LABEL_POD_TEMPLATE_HASH) == template_hash
         and status.get("currentPodTemplateHash") == template_hash
         and status.get("currentPodCliqueSetGenerationHash") == generation_hash
-        and status.get("updatedReplicas", 0) >= least
-        and status.get("readyReplicas", 0) >= least
+        and status.get("updatedReplicas", 0) >= least(clique)
+        and status.get("readyReplicas", 0) >= least(clique)
     )
 
 
-def _status(view: SetView, now: datetime, settings: Settings) -> Json:
+def _status(view: SetView, now: datetime, settings: Settings) -> tuple[Json, float | None]:
     template = view.template
     old = template.obj.get("status") or {}
     available = [i for i in range(template.replicas) if _is_available(view, i)]
+    updated = sum(_is_updated(view, i) for i in available)
     status = {
         **old,
         "observedGeneration": template.obj["metadata"].get("generation", 1),
         "replicas": template.replicas,
-        "updatedReplicas": sum(_is_updated(view, i) for i in available),
+        "updatedReplicas": updated,
         "availableReplicas": len(available),
         "hpaPodSelector": selector_text(default_labels(template.name)),
         "currentGenerationHash": template.generation_hash,
     }
-    said = levels_condition(template, view.topology, enabled=settings.topology_enabled)
-    kept = [c for c in old.get("conditions") or () if c["type"] != CONDITION_TOPOLOGY_LEVELS_UNAVAILABLE or said]
-    status["conditions"] = conditions.merged(kept, [said] if said else [], now)
+    levels = levels_condition(template, view.topology, enabled=settings.topology_enabled)
+    kept = [c for c in old.get("conditions") or () if c["type"] != CONDITION_TOPOLOGY_LEVELS_UNAVAILABLE or levels]
+    said, wake_after_s = set_conditions(view, len(available), updated, now)
+    status["conditions"] = conditions.merged(kept, [*said, levels] if levels else said, now)
     status["lastErrors"] = last_errors(old.get("lastErrors"), view.troubles, now)
     if view.troubles:
         status["observedGeneration"] = old.get("observedGeneration", 0)
-    return {key: value for key, value in status.items() if value != []}
+    return {key: value for key, value in status.items() if value != []}, wake_after_s
 
 
 def _is_available(view: SetView, i: int) -> bool:
     template = view.template
     cliques = (view.cliques.get(names.pod_clique(template.name, i, c.name)) for c in template.standalone)
     groups = (view.groups.get(names.scaling_group(template.name, i, g.name)) for g in template.groups)
-    return all(_reaches(obj, "readyReplicas") for obj in cliques) and all(
-        _reaches(obj, "availableReplicas") for obj in groups
+    return all(reaches_least(obj, "readyReplicas") for obj in cliques) and all(
+        reaches_least(obj, "availableReplicas") for obj in groups
     )
-
-
-def _reaches(obj: Mapping[str, Json] | None, counter: str) -> bool:
-    if obj is None or is_terminating(obj):
-        return False
-    return bool((obj.get("status") or {}).get(counter, 0) >= obj["spec"].get("minAvailable", 1))
 
 
 def _is_updated(view: SetView, i: int) -> bool:

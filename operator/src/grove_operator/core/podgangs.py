@@ -9,7 +9,7 @@ not exist, so that no scheduler sees half a gang. Later its references follow th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,6 +23,8 @@ from grove_operator.api.constants import (
     LABEL_SCHEDULER_NAME,
 )
 from grove_operator.api.kinds import POD_GANG, Json
+from grove_operator.core import podstate
+from grove_operator.core.availability import least
 from grove_operator.core.objects import child, is_terminating, label
 from grove_operator.core.observed import ReplicaView
 from grove_operator.core.settings import Settings
@@ -41,29 +43,37 @@ class Gang:
 
 
 def expected_gangs(view: ReplicaView) -> Iterator[Gang]:
-    """The base gang, then the scaled ones; group sizes are the live ones."""
+    """The base gang, then the scaled ones; group sizes are the live ones, and what is scaled to 0 is in no gang."""
     template, i = view.template, view.index
     keys = level_keys(view.topology)
-    base = [(names.pod_clique(template.name, i, clique.name), clique) for clique in template.standalone]
+    standalone = [(names.pod_clique(template.name, i, clique.name), clique) for clique in template.standalone]
+    base = _wanted(view, standalone)
     configs: list[Json] = []
     for group in template.groups:
-        for j in range(group.min_available):
-            members = _members(template, i, group, j)
+        for j in range(min(group.min_available, live_replicas(view, group))):
+            members = _wanted(view, _members(template, i, group, j))
             base += members
-            if group.topology:
+            if group.topology and members:
                 configs.append(_group_config(template, i, group, j, members, translated(group.topology, keys)))
     name = names.base_pod_gang(template.name, i)
-    yield Gang(name, tuple(base), translated(template.topology, keys), tuple(configs))
+    if base:
+        yield Gang(name, tuple(base), translated(template.topology, keys), tuple(configs))
     for group in template.groups:
         constraint = translated(group.topology or template.topology, keys)
         for j in range(group.min_available, live_replicas(view, group)):
             scaled = names.scaled_pod_gang(template.name, i, group.name, j, group.min_available)
-            yield Gang(scaled, tuple(_members(template, i, group, j)), constraint)
+            if members := _wanted(view, _members(template, i, group, j)):
+                yield Gang(scaled, tuple(members), constraint)
 
 
 def live_replicas(view: ReplicaView, group: Group) -> int:
     live = view.groups.get(names.scaling_group(view.template.name, view.index, group.name))
     return int(live["spec"]["replicas"]) if live else group.replicas
+
+
+def _wanted(view: ReplicaView, cliques: list[tuple[str, Clique]]) -> list[tuple[str, Clique]]:
+    """Without those whose live PodClique is scaled to 0."""
+    return [(name, c) for name, c in cliques if name not in view.cliques or view.cliques[name]["spec"]["replicas"]]
 
 
 def pod_gangs(view: ReplicaView, now: datetime, settings: Settings) -> Iterator[Json]:
@@ -78,16 +88,18 @@ def pod_gangs(view: ReplicaView, now: datetime, settings: Settings) -> Iterator[
 def _manifest(view: ReplicaView, gang: Gang, live: Json | None, now: datetime, s: Settings, is_complete: bool) -> Json:
     template, keys = view.template, level_keys(view.topology)
     pod_groups = [
-        _pod_group(view, gang.name, name, clique, translated(clique.topology, keys)) for name, clique in gang.cliques
+        _pod_group(view, gang.name, name, clique, translated(clique.topology, keys))
+        for name, clique in gang.cliques
+        if not _is_coming_back(view, live, name)
     ]
     spec: Json = {"podgroups": pod_groups}
     if gang.topology:
         spec["topologyConstraint"] = gang.topology
-    if gang.group_configs:
-        spec["topologyConstraintGroupConfigs"] = list(gang.group_configs)
+    if configs := _of_present(gang.group_configs, {group["name"] for group in pod_groups}):
+        spec["topologyConstraintGroupConfigs"] = configs
     if template.priority_class:
         spec["priorityClassName"] = template.priority_class
-    constrained = [gang.topology, *(c.get("topologyConstraint") for c in (*gang.group_configs, *pod_groups))]
+    constrained = [gang.topology, *(c.get("topologyConstraint") for c in (*configs, *pod_groups))]
     topology = topology_name(template) if any(constrained) else ""
     scheduler = next((c.scheduler_name for c in template.cliques if c.scheduler_name), s.scheduler_name)
     labels = {**template.mirrored_labels, LABEL_SCHEDULER_NAME: scheduler, LABEL_PCS_REPLICA_INDEX: str(view.index)}
@@ -122,7 +134,7 @@ def _pod_group(view: ReplicaView, gang: str, name: str, clique: Clique, constrai
     references = [
         {"namespace": pod["metadata"]["namespace"], "name": pod["metadata"]["name"]}
         for pod in sorted(view.pods.get(name, ()), key=lambda pod: pod["metadata"]["name"])
-        if not is_terminating(pod) and label(pod, LABEL_POD_GANG) == gang
+        if podstate.is_active(pod) and label(pod, LABEL_POD_GANG) == gang
     ]
     said: Json = {"name": name, "podReferences": references, "minReplicas": clique.min_available}
     if constraint:
@@ -130,12 +142,29 @@ def _pod_group(view: ReplicaView, gang: str, name: str, clique: Clique, constrai
     return said
 
 
+def _is_coming_back(view: ReplicaView, gang: Json | None, name: str) -> bool:
+    """A group that a live gang does not have yet joins it when its minimum of pods exists, not pod by pod."""
+    if gang is None or any(group["name"] == name for group in gang["spec"]["podgroups"]):
+        return False
+    clique = view.cliques.get(name)
+    if clique is None:
+        return True
+    needed: int = min(least(clique), clique["spec"]["replicas"])
+    return sum(map(podstate.is_active, view.pods.get(name, ()))) < needed
+
+
+def _of_present(configs: Iterable[Json], present: set[str]) -> list[Json]:
+    """Group configs about the podgroups that the gang has now."""
+    kept = ((config, [name for name in config["podGroupNames"] if name in present]) for config in configs)
+    return [{**config, "podGroupNames": names_} for config, names_ in kept if names_]
+
+
 def _is_complete(view: ReplicaView, gang: Gang) -> bool:
     for name, _ in gang.cliques:
         live = view.cliques.get(name)
         if live is None or is_terminating(live):
             return False
-        pods = [pod for pod in view.pods.get(name, ()) if not is_terminating(pod)]
+        pods = [pod for pod in view.pods.get(name, ()) if podstate.is_active(pod)]
         if len(pods) < live["spec"]["replicas"] or any(label(pod, LABEL_POD_GANG) != gang.name for pod in pods):
             return False
     return True

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from grove_operator.api import names
 from grove_operator.api.constants import (
+    ANNOTATION_ENDS_IN_A_ROW,
     ANNOTATION_TOPOLOGY_NAME,
     ENV_HEADLESS_SERVICE,
     ENV_PCLQ_NAME,
@@ -23,6 +25,7 @@ from grove_operator.api.kinds import POD, Json
 from grove_operator.core.objects import label, owner_reference
 from grove_operator.core.settings import Settings
 from grove_operator.core.startup import add_init_container
+from grove_operator.core.template import Template
 
 
 def label_variable(name: str, key: str) -> Json:
@@ -45,10 +48,22 @@ def prepend_env(pod_spec: Json, variables: Sequence[Json]) -> Json:
     return result
 
 
-def pod(
-    clique: Json, pcs: str, index: int, previous_uid: str, waits_for: Sequence[tuple[str, int]], s: Settings
-) -> Json:
-    """The pod at `index`; `previous_uid` is that of the newest pod there before it ('' for the first)."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in its clique a pod stands: `previous_uid` is that of the newest pod there before it ('' for the first).
+
+    `ends`: predecessors that ended shortly before. `waits_for`: (PodClique, Ready pods needed) before it starts.
+    """
+
+    index: int
+    previous_uid: str = ""
+    ends: int = 0
+    waits_for: Sequence[tuple[str, int]] = ()
+
+
+def pod(clique: Json, template: Template, place: Place, s: Settings) -> Json:
+    """The pod of `clique` at `place`."""
+    pcs, index = template.name, place.index
     meta = clique["metadata"]
     name, namespace, replica = meta["name"], meta["namespace"], label(clique, LABEL_PCS_REPLICA_INDEX)
     labels = {
@@ -59,6 +74,8 @@ def pod(
         LABEL_POD_INDEX: str(index),
     }
     annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k != ANNOTATION_TOPOLOGY_NAME}
+    if place.ends:
+        annotations[ANNOTATION_ENDS_IN_A_ROW] = str(place.ends)
     variables: list[Json] = [
         {"name": ENV_PCS_NAME, "value": pcs},
         {"name": ENV_PCS_INDEX, "value": replica},
@@ -69,12 +86,14 @@ def pod(
     spec = prepend_env(clique["spec"]["podSpec"], variables)
     spec["schedulingGates"] = [{"name": SCHEDULING_GATE}]
     spec["schedulerName"] = spec.get("schedulerName") or s.scheduler_name
+    if template.priority_class and not spec.get("priorityClassName"):
+        spec["priorityClassName"] = template.priority_class
     spec["hostname"] = names.pod_hostname(name, index)
     spec["subdomain"] = names.headless_service(pcs, int(replica))
-    if waits_for:
-        add_init_container(spec, pcs, waits_for, s.init_image)
+    if place.waits_for:
+        add_init_container(spec, pcs, place.waits_for, s.init_image)
     metadata: Json = {
-        "name": names.pod(name, meta["uid"], index, previous_uid),
+        "name": names.pod(name, meta["uid"], index, place.previous_uid),
         "namespace": namespace,
         "labels": labels,
         "ownerReferences": [owner_reference(clique)],

@@ -20,8 +20,13 @@ def is_scheduled(pod: Json) -> bool:
 
 
 def is_active(pod: Json) -> bool:
-    """Holds its index: neither terminating nor finished."""
-    return not is_terminating(pod) and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+    """Counts, and holds its index: neither terminating nor finished."""
+    return not is_terminating(pod) and not is_finished(pod)
+
+
+def is_finished(pod: Json) -> bool:
+    """Evicted, refused by its node, or run to its end: it never comes back."""
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
 def has_grove_gate(pod: Json) -> bool:

@@ -14,6 +14,7 @@ from grove_operator.api.constants import (
     LABEL_SCALING_GROUP,
 )
 from grove_operator.api.kinds import Json
+from grove_operator.core.availability import least, reaches_least
 from grove_operator.core.cliques import member_clique
 from grove_operator.core.objects import default_labels, is_terminating, label, selector_text
 from grove_operator.core.observed import GroupView
@@ -33,7 +34,8 @@ def reconcile(view: GroupView, now: datetime) -> Outcome:
         for j in range(view.obj["spec"]["replicas"])
         for clique in template.members(group)
     ]
-    return Outcome(tuple(children), _status(view, group, now))
+    status = _status(view, group, now)
+    return Outcome(tuple(children), status, is_settled=status["availableReplicas"] == status["replicas"])
 
 
 def replica_index(view: GroupView) -> int:
@@ -48,10 +50,10 @@ def config_of(view: GroupView) -> Group | None:
 
 def _status(view: GroupView, group: Group, now: datetime) -> Json:
     obj, old = view.obj, view.obj.get("status") or {}
-    replicas, least = obj["spec"]["replicas"], obj["spec"].get("minAvailable", 1)
+    replicas, minimum = obj["spec"]["replicas"], least(obj)
     by_replica = [list(_members(view, group, j)) for j in range(replicas)]
     scheduled = [m for m in by_replica if all(_is_scheduled(clique) for _, clique in m)]
-    available = [m for m in scheduled if all(_enough_ready(clique) for _, clique in m)]
+    available = [m for m in scheduled if all(reaches_least(clique, "readyReplicas") for _, clique in m)]
     current = [m for m in by_replica if all(_is_current(view, name, clique) for name, clique in m)]
     status = {
         **old,
@@ -66,9 +68,9 @@ def _status(view: GroupView, group: Group, now: datetime) -> Json:
     if len(current) == replicas:
         status["currentPodCliqueSetGenerationHash"] = view.template.generation_hash
     whole = sum(all(_holds(clique) for _, clique in m) for m in by_replica)
-    breached = whole < least
+    breached = whole < minimum
     reason = "Insufficient" if breached else "Sufficient"
-    message = f"{whole} of {replicas} replicas are not in breach, minAvailable is {least}"
+    message = f"{whole} of {replicas} replicas are not in breach, minAvailable is {minimum}"
     said = conditions.condition(
         CONDITION_MIN_AVAILABLE_BREACHED,
         breached,
@@ -90,12 +92,6 @@ def _members(view: GroupView, group: Group, j: int) -> Iterator[tuple[str, Json 
 def _is_scheduled(clique: Json | None) -> bool:
     lives = clique is not None and not is_terminating(clique)
     return lives and conditions.is_true(clique, CONDITION_POD_CLIQUE_SCHEDULED)
-
-
-def _enough_ready(clique: Json | None) -> bool:
-    if clique is None:
-        return False
-    return bool((clique.get("status") or {}).get("readyReplicas", 0) >= clique["spec"].get("minAvailable", 1))
 
 
 def _holds(clique: Json | None) -> bool:

@@ -111,8 +111,8 @@ class Template:
         return tuple(self.clique_by_name[name] for name in group.clique_names)
 
     def _pod_template(self, clique: Clique) -> Json:
-        pod_spec = {k: v for k, v in clique.pod_spec.items() if k != "priorityClassName"}
-        if self.priority_class:
+        pod_spec = dict(clique.pod_spec)
+        if self.priority_class and not pod_spec.get("priorityClassName"):
             pod_spec["priorityClassName"] = self.priority_class
         return {"labels": dict(clique.labels), "annotations": dict(clique.annotations), "spec": pod_spec}
 

@@ -10,13 +10,20 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from grove_operator.api.constants import LABEL_BASE_POD_GANG, LABEL_PCS_REPLICA_INDEX
-from grove_operator.api.kinds import POD, POD_CLIQUE, Json, Kind, ObjectKey, key_of
+from grove_operator.api import conditions
+from grove_operator.api.constants import (
+    ANNOTATION_ENDS_IN_A_ROW,
+    LABEL_BASE_POD_GANG,
+    LABEL_PCS_REPLICA_INDEX,
+    PART_OF,
+)
+from grove_operator.api.kinds import POD, POD_CLIQUE, POD_CLIQUE_SET, Json, Kind, ObjectKey, key_of
 from grove_operator.core.objects import controller_uid, is_terminating, label
 from grove_operator.core.podstate import pod_index
 
 OnChange = Callable[[Json | None, Json | None], None]
 TOMBSTONES = 20_000
+PLACED_BY = ("uid", "labels", "ownerReferences")
 ASKED = "asked"
 """In place of a deletionTimestamp while only our own request is known."""
 
@@ -30,6 +37,7 @@ class Cache:
         self._owned: dict[str, dict[str, set[ObjectKey]]] = {}
         self._based_on: dict[tuple[str, str], set[ObjectKey]] = {}
         self._previous_pods: dict[str, dict[int, str]] = {}
+        self._last_ready: dict[tuple[str, str], str] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
 
     def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
@@ -60,6 +68,10 @@ class Cache:
         """UID of the newest pod ever seen going, by pod index."""
         return self._previous_pods.get(clique_uid, {})
 
+    def last_ready(self, namespace: str, pcs: str) -> str:
+        """The newest moment at which a pod of the set became Ready, '' before the first."""
+        return self._last_ready.get((namespace, pcs), "")
+
     def put(self, obj: Json) -> None:
         """Take in an observed or just written object; older news than what is known are dropped."""
         key = key_of(obj)
@@ -71,14 +83,25 @@ class Cache:
             obj = trimmed_pod(obj)
         if old is not None and old["metadata"].get("deletionTimestamp") == ASKED and not is_terminating(obj):
             obj = {**obj, "metadata": {**obj["metadata"], "deletionTimestamp": ASKED}}
-        if old is not None and old["metadata"].get("uid") != uid:
+        if old is not None and any(old["metadata"].get(n) != obj["metadata"].get(n) for n in PLACED_BY):
             self._forget(key, old)
         self._stores.setdefault(key.kind, {})[key] = obj
         for place in self._places(obj):
             place.add(key)
-        if key.kind == POD.kind and is_terminating(obj):
-            self._remember_pod(obj)
+        if key.kind == POD.kind:
+            self._remember_ready(obj)
+            if is_terminating(obj):
+                self._remember_pod(obj)
         self._on_change(old, obj)
+
+    def revive(self, obj: Json) -> None:
+        """Take in an object that a direct read has just found, even if the watches said that it went.
+
+        They say so too of one that lost the labels they select by.
+        """
+        if obj["metadata"].get("deletionTimestamp") is None:
+            self._gone.pop(obj["metadata"].get("uid", ""), None)
+        self.put(obj)
 
     def remove(self, key: ObjectKey, uid: str) -> None:
         """The object with that UID is gone; nothing happens when another one bears the name."""
@@ -94,6 +117,8 @@ class Cache:
             self._remember_pod(old)
         if key.kind == POD_CLIQUE.kind:
             self._previous_pods.pop(uid, None)
+        if key.kind == POD_CLIQUE_SET.kind:
+            self._last_ready.pop((key.namespace, key.name), None)
         self._on_change(old, None)
 
     def mark_deleted(self, key: ObjectKey, uid: str) -> None:
@@ -123,15 +148,25 @@ class Cache:
         if index is not None and clique:
             self._previous_pods.setdefault(clique, {})[index] = pod["metadata"]["uid"]
 
+    def _remember_ready(self, pod: Json) -> None:
+        ready = conditions.find(pod, "Ready")
+        if ready and ready["status"] == "True":
+            key = (pod["metadata"]["namespace"], label(pod, PART_OF))
+            self._last_ready[key] = max(self._last_ready.get(key, ""), ready.get("lastTransitionTime") or "")
+
 
 def trimmed_pod(pod: Json) -> Json:
     """What the reconcilers read of a pod, an eighth of its size."""
     meta, spec, status = pod["metadata"], pod.get("spec", {}), pod.get("status", {})
     names = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "labels")
     kept: Json = {name: meta[name] for name in (*names, "ownerReferences") if name in meta}
+    if ends := (meta.get("annotations") or {}).get(ANNOTATION_ENDS_IN_A_ROW):
+        kept["annotations"] = {ANNOTATION_ENDS_IN_A_ROW: ends}
     said: Json = {"phase": status.get("phase", "Pending")}
+    if said["phase"] == "Failed":
+        said |= {name: status[name] for name in ("reason", "message") if name in status}
     if status.get("conditions"):
-        said["conditions"] = [{"type": c["type"], "status": c["status"]} for c in status["conditions"]]
+        said["conditions"] = [_trimmed_condition(c) for c in status["conditions"]]
     for name in ("initContainerStatuses", "containerStatuses"):
         if status.get(name):
             said[name] = [_trimmed_container(container) for container in status[name]]
@@ -142,6 +177,11 @@ def trimmed_pod(pod: Json) -> Json:
         "spec": {name: spec[name] for name in ("nodeName", "schedulingGates") if name in spec},
         "status": said,
     }
+
+
+def _trimmed_condition(condition: Json) -> Json:
+    names = ("type", "status", "lastTransitionTime") if condition["type"] == "Ready" else ("type", "status")
+    return {name: condition[name] for name in names if name in condition}
 
 
 def _trimmed_container(status: Json) -> Json:

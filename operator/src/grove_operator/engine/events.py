@@ -1,14 +1,14 @@
 """core/v1 Events about what the operator really did, and never more than an object can bear.
 
 Each object has a bucket of 25 events, refilled by one every 5 minutes; all Normal events together have one of 50,
-refilled by 10 a second. What doesn't fit is dropped: events are news, not state. None is ever written on a Pod, whose
-newest event belongs to the scheduler.
+refilled by 10 a second. What doesn't fit is dropped, and so is what was said of the object in the last 10 minutes:
+events are news, not state. None is ever written on a Pod, whose newest event belongs to the scheduler.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -28,6 +28,7 @@ COMPONENTS = {
 REASONS = {POD.kind: "Pod", "PodClique": "PodClique", "PodCliqueScalingGroup": "PodCliqueScalingGroup"}
 REASONS["PodGang"] = "PodGang"
 NAMES_IN_A_MESSAGE = 5
+SAME_NEWS_S = 600.0
 
 
 def news(owner: Json, results: Iterable[Result]) -> Iterator[EventSpec]:
@@ -65,14 +66,18 @@ class EventSource:
         self._clock = clock
         self._buckets: dict[str, _Bucket] = {}
         self._seen: Counter[str] = Counter()
+        self._told: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 
     def manifest(self, spec: EventSpec) -> Json | None:
         """The Event to create, or None when the budget is spent."""
         meta = spec.about["metadata"]
+        if self._was_told(meta["uid"], spec):
+            return None
         if not spec.is_warning and not self._takes("", ALL_NORMAL, ALL_NORMAL_REFILL_S):
             return None
         if not self._takes(meta["uid"], PER_OBJECT, PER_OBJECT_REFILL_S):
             return None
+        self._told[meta["uid"], spec.reason, spec.message] = self._clock.monotonic()
         now = timestamp(self._clock.now())
         self._seen[meta["uid"]] += 1
         unique = f"{meta['uid']}/{spec.reason}/{now}/{self._clock.monotonic()}/{self._seen[meta['uid']]}"
@@ -100,6 +105,13 @@ class EventSource:
     def forget(self, uid: str) -> None:
         self._buckets.pop(uid, None)
         self._seen.pop(uid, None)
+
+    def _was_told(self, uid: str, spec: EventSpec) -> bool:
+        """True when the same was said of the same object within `SAME_NEWS_S`: retries are no news."""
+        oldest = self._clock.monotonic() - SAME_NEWS_S
+        while self._told and next(iter(self._told.values())) < oldest:
+            self._told.popitem(last=False)
+        return (uid, spec.reason, spec.message) in self._told
 
     def _takes(self, name: str, size: float, refill_s: float) -> bool:
         now = self._clock.monotonic()

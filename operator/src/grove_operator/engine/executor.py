@@ -103,7 +103,7 @@ class Executor:
             live = _whole(await self._api.get(BY_KIND[key.kind], key.namespace, key.name), key)
         except NotFound:
             return None
-        self._cache.put(live)
+        self._cache.revive(live)
         return live
 
     def _count(self, verb: str, key: ObjectKey, subresource: str = "") -> None:

@@ -52,6 +52,8 @@ Asked = tuple[Key, float]
 
 def touched(cache: Cache, old: Json | None, new: Json | None) -> Iterator[Asked]:
     """(key, delay in seconds) of everything that must look again because `old` became `new`."""
+    if old and new and old["metadata"].get("labels") != new["metadata"].get("labels"):
+        yield from touched(cache, old, None)  # who missed it by its old labels must look, too
     obj = new or old
     if obj is None:
         return
@@ -78,7 +80,7 @@ def touched(cache: Cache, old: Json | None, new: Json | None) -> Iterator[Asked]
 def _pod(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
     namespace = obj["metadata"]["namespace"]
     yield Key("clique", namespace, label(obj, LABEL_POD_CLIQUE)), 0.0
-    if old is None or new is None or is_terminating(old) != is_terminating(new):
+    if old is None or new is None or podstate.is_active(old) != podstate.is_active(new):
         yield _replica(obj), 0.0
     if new and podstate.is_scheduled(new) and not (old and podstate.is_scheduled(old)):
         for waiting in cache.based_on(namespace, label(obj, LABEL_POD_GANG)):

@@ -43,7 +43,7 @@ from grove_operator.engine.events import EventSource, news
 from grove_operator.engine.executor import Executor, Result
 from grove_operator.engine.informer import Informer, keep_all
 from grove_operator.engine.keys import GATHER_S, Key, touched
-from grove_operator.engine.pace import StatusPace
+from grove_operator.engine.pace import LATEST, HeldStatuses, StatusPace
 from grove_operator.engine.plan import Action, Plan, plan
 from grove_operator.engine.ports import ApiError, Clock, KubeApi
 from grove_operator.engine.queue import WorkQueue
@@ -97,7 +97,7 @@ class Operator:
         self._api, self._clock, self._workers = api, clock, workers
         self._queue: WorkQueue[Key] = WorkQueue(clock)
         self._troubles: dict[Key, tuple[Trouble, ...]] = {}
-        self._status_due: dict[Key, float] = {}
+        self._held: HeldStatuses[Key] = HeldStatuses(clock)
         self._cache = Cache(self._changed)
         self._events = EventSource(clock)
         self._pace = StatusPace(clock)
@@ -167,28 +167,29 @@ class Operator:
         case = self._reconcilers.case(key)
         if case is None:
             self._troubles.pop(key, None)
-            self._status_due.pop(key, None)
+            self._held.drop(key)
             self._queue.forget(key)
             return
         todo = plan(case.outcome, case.owner, case.existing)
-        actions = [*todo.actions, *self._status_if_due(key, todo)]
+        actions = [*todo.actions, *self._status_if_due(key, todo, case.outcome.is_settled)]
         results = await self._executor.run(actions, case.owner["metadata"]["uid"]) if actions else []
         self._judge(key, todo, results)
         await self._tell(case, results)
         if case.outcome.wake_after_s is not None:
             self._queue.add(key, case.outcome.wake_after_s)
 
-    def _status_if_due(self, key: Key, todo: Plan) -> Iterable[Action]:
+    def _status_if_due(self, key: Key, todo: Plan, is_settled: bool) -> Iterable[Action]:
         if todo.own_status is None:
-            self._status_due.pop(key, None)
+            self._held.drop(key)
             return ()
-        now = self._clock.monotonic()
-        wait_s = self._pace.gather_s() if key.level in PACED else GATHER_S
-        due = self._status_due.setdefault(key, now + wait_s)
-        if now < due:
-            self._queue.add(key, due - now)
+        status: Json = todo.own_status.body["status"]
+        if key.level in PACED:
+            wait_s = self._held.wait_s(key, status, self._pace.quiet_s(is_settled), LATEST)
+        else:
+            wait_s = self._held.wait_s(key, status, GATHER_S, 1)
+        if wait_s:
+            self._queue.add(key, wait_s)
             return ()
-        del self._status_due[key]
         self._pace.wrote()
         return (todo.own_status,)
 

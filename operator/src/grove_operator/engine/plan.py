@@ -66,22 +66,20 @@ class Plan:
 class Policy:
     """How a live object is compared with the wish.
 
-    `once`: top-level fields of the spec that apply at creation only. `marker`: a label or annotation; while it is
-    equal only what the wish says is compared, when it differs the whole spec, labels and annotations are replaced.
+    `once`: top-level fields of the spec that apply at creation only. `exact`: mappings in the spec that hold what the
+    wish says and nothing more. `marker`: a label or annotation; while it is equal only what the wish says is compared,
+    when it differs the whole spec, labels and annotations are replaced.
     """
 
-    create_only: bool = False
     exact_spec: bool = False
+    exact: frozenset[str] = field(default_factory=frozenset)
     once: frozenset[str] = field(default_factory=frozenset)
     marker: str = ""
 
 
-CREATE_ONLY = Policy(create_only=True)
 REPLICAS_ONCE = frozenset({"replicas"})
 POLICIES: Mapping[str, Policy] = {
-    "Role": CREATE_ONLY,
-    "RoleBinding": CREATE_ONLY,
-    "Secret": CREATE_ONLY,
+    "Service": Policy(exact=frozenset({"selector"})),
     "PodClique": Policy(once=REPLICAS_ONCE, marker=LABEL_POD_TEMPLATE_HASH),
     "PodCliqueScalingGroup": Policy(once=REPLICAS_ONCE),
     "PodCliqueSet": Policy(marker=APPLIED_HASH),
@@ -121,7 +119,7 @@ def updates(key: ObjectKey, live: Json, child: Json) -> list[Action]:
     policy = POLICIES.get(live["kind"], Policy())
     meta = live["metadata"]
     is_member = key.kind == POD_CLIQUE.kind and _labels(live).get(COMPONENT) == COMPONENT_SCALING_GROUP_POD_CLIQUE
-    if policy.create_only or is_member:  # members change by being recreated, as Grove's rolling update does
+    if is_member:  # members change by being recreated, as Grove's rolling update does
         return []
     actions: list[Action] = []
     if body := _content_patch(live, child, policy):
@@ -182,8 +180,19 @@ def _content_patch(live: Json, child: Json, policy: Policy) -> Json:
                 if changes := difference(found, _manifest(wanted)):
                     patch[name] = changes
                 continue
+            if changes := _exact_changes(found, wanted, policy.exact):
+                patch.setdefault(name, {}).update(changes)
+            wanted = {k: v for k, v in wanted.items() if k not in policy.exact}
+            if changes := lacking(found, wanted):
+                patch.setdefault(name, {}).update(changes)
+            continue
         patch |= lacking({name: found} if found is not None else {}, {name: wanted})
     return patch
+
+
+def _exact_changes(found: Json, wanted: Mapping[str, Any], names: frozenset[str]) -> Json:
+    changes = {k: difference(found.get(k) or {}, _manifest(wanted[k])) for k in names if k in wanted}
+    return {k: change for k, change in changes.items() if change}
 
 
 def _own_status(outcome: Outcome, owner: Json) -> Patch | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from grove_operator.api import names
@@ -37,6 +37,8 @@ from grove_operator.engine.cache import Cache
 from grove_operator.engine.keys import Key
 from grove_operator.engine.ports import Clock
 
+SHARED = frozenset({"ServiceAccount", "Role", "RoleBinding", "Secret"})
+"""What a set owns once; everything else is a replica's."""
 Troubles = Callable[[Key], Iterable[Trouble]]
 
 
@@ -107,24 +109,25 @@ class Reconcilers:
                 cliques[obj["metadata"]["name"]] = obj
             elif obj["kind"] == SCALING_GROUP.kind:
                 groups[obj["metadata"]["name"]] = obj
+                cliques |= {member["metadata"]["name"]: member for member in self._members(obj)}
         indices = {*range(template.replicas), *self._cache.replicas_of(template.uid)}
         keys = [key, *(Key("replica", key.namespace, key.name, i) for i in indices)]
         troubles = tuple(trouble for k in keys for trouble in self._troubles(k))
-        view = SetView(template, cliques, groups, self._topology(template), troubles)
+        last_ready = self._cache.last_ready(key.namespace, key.name)
+        view = SetView(template, cliques, groups, self._topology(template), troubles, last_ready)
         outcome = podcliqueset.reconcile(view, self._clock.now(), self._settings)
-        existing = {key_of(obj): obj for obj in self._cache.owned(template.uid, "")}
-        return Case(template.obj, outcome, existing)
+        shared = [obj for obj in self._cache.owned(template.uid, "") if obj["kind"] in SHARED]
+        return Case(template.obj, outcome, self._existing(template.obj, outcome, shared))
 
     def _replica(self, key: Key) -> Case | None:
         template = self._template(key.namespace, key.name)
         if template is None:
             return None
-        owned = list(self._cache.owned(template.uid, str(key.replica)))
+        owned = [*self._cache.owned(template.uid, str(key.replica)), *self._mislabelled(template, key.replica)]
         cliques = {obj["metadata"]["name"]: obj for obj in owned if obj["kind"] == POD_CLIQUE.kind}
         groups = {obj["metadata"]["name"]: obj for obj in owned if obj["kind"] == SCALING_GROUP.kind}
         for group in groups.values():
-            members = self._cache.owned(group["metadata"]["uid"])
-            cliques |= {obj["metadata"]["name"]: obj for obj in members if obj["kind"] == POD_CLIQUE.kind}
+            cliques |= {member["metadata"]["name"]: member for member in self._members(group)}
         view = ReplicaView(
             template,
             key.replica,
@@ -135,7 +138,29 @@ class Reconcilers:
             self._topology(template),
         )
         outcome = replica.reconcile(view, self._clock.now(), self._settings)
-        return Case(template.obj, outcome, {key_of(obj): obj for obj in owned})
+        return Case(template.obj, outcome, self._existing(template.obj, outcome, owned))
+
+    def _mislabelled(self, template: Template, i: int) -> Iterator[Json]:
+        """PodCliques and groups of replica `i` that somebody took the index label from: known by name all the same."""
+        if i >= template.replicas:
+            return
+        names_of = {POD_CLIQUE: (names.pod_clique(template.name, i, clique.name) for clique in template.standalone)}
+        names_of[SCALING_GROUP] = (names.scaling_group(template.name, i, group.name) for group in template.groups)
+        for kind, expected in names_of.items():
+            for name in expected:
+                live = self._cache.get(kind, template.namespace, name)
+                if live and controller_uid(live) == template.uid and label(live, LABEL_PCS_REPLICA_INDEX) != str(i):
+                    yield live
+
+    def _existing(self, owner: Json, outcome: Outcome, owned: Iterable[Json]) -> dict[ObjectKey, Json]:
+        """What the plan compares: the given objects, and those of the owner's that bear a desired name."""
+        uid = owner["metadata"]["uid"]
+        existing = {key_of(obj): obj for obj in owned}
+        for child in outcome.children:
+            key = key_of(child)
+            if key not in existing and (live := self._cache.find(key)) and controller_uid(live) == uid:
+                existing[key] = live
+        return existing
 
     def _group(self, key: Key) -> Case | None:
         obj = self._cache.get(SCALING_GROUP, key.namespace, key.name)
@@ -143,10 +168,10 @@ class Reconcilers:
         if obj is None or template is None or is_terminating(obj):
             return None
         owned = list(self._cache.owned(obj["metadata"]["uid"]))
-        cliques = {member["metadata"]["name"]: member for member in owned}
+        cliques = {member["metadata"]["name"]: member for member in self._members(obj)}
         view = GroupView(template, obj, cliques, tuple(self._troubles(key)))
         outcome = scalinggroup.reconcile(view, self._clock.now())
-        return Case(obj, outcome, {key_of(member): member for member in owned})
+        return Case(obj, outcome, self._existing(obj, outcome, owned))
 
     def _clique(self, key: Key) -> Case | None:
         obj = self._cache.get(POD_CLIQUE, key.namespace, key.name)
@@ -168,6 +193,9 @@ class Reconcilers:
         outcome = podclique.reconcile(view, self._clock.now(), self._settings)
         return Case(obj, outcome, {key_of(pod): pod for pod in pods})
 
+    def _members(self, group: Json) -> list[Json]:
+        return [obj for obj in self._cache.owned(group["metadata"]["uid"]) if obj["kind"] == POD_CLIQUE.kind]
+
     def _pods(self, clique: Json) -> tuple[Json, ...]:
         owned = self._cache.owned(clique["metadata"]["uid"])
         return tuple(sorted((o for o in owned if o["kind"] == POD.kind), key=lambda o: str(o["metadata"]["name"])))
@@ -179,7 +207,7 @@ class Reconcilers:
             clique = self._cache.get(POD_CLIQUE, namespace, group["name"])
             if clique is not None:
                 pods = self._pods(clique)
-                counts[group["name"]] = sum(podstate.is_scheduled(p) and not is_terminating(p) for p in pods)
+                counts[group["name"]] = sum(podstate.is_scheduled(p) and podstate.is_active(p) for p in pods)
         return counts
 
     def _gang(self, template: Template, name: str) -> Json | None:

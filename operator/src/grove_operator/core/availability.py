@@ -1,0 +1,39 @@
+"""How much of a live PodClique or scaling group must be up, and whether it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from grove_operator.api import conditions
+from grove_operator.api.constants import CONDITION_EVER_SCHEDULED, CONDITION_MIN_AVAILABLE_BREACHED
+from grove_operator.core.objects import is_terminating
+
+Live = Mapping[str, Any]
+
+
+def least(obj: Live) -> int:
+    """minAvailable, 1 where none is said; nothing is missed of what is scaled to 0."""
+    spec = obj["spec"]
+    if spec.get("replicas") == 0:
+        return 0
+    return 1 if spec.get("minAvailable") is None else int(spec["minAvailable"])
+
+
+def reaches_least(obj: Live | None, counter: str) -> bool:
+    """True when the object lives and its status counts at least the minimum."""
+    if obj is None or is_terminating(obj):
+        return False
+    return bool((obj.get("status") or {}).get(counter, 0) >= least(obj))
+
+
+def is_breached(clique: Live) -> bool:
+    """A PodClique that had its minimum scheduled and has it no longer, or not in working order.
+
+    One that was never scheduled only waits.
+    """
+    return (
+        not is_terminating(clique)
+        and conditions.is_true(clique, CONDITION_EVER_SCHEDULED)
+        and conditions.is_true(clique, CONDITION_MIN_AVAILABLE_BREACHED)
+    )
