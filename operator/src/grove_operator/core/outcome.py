@@ -31,8 +31,8 @@ class Outcome:
 
     A child says only what its owner wants to hold: other fields of the live object are left alone. A null value in a
     child means: must be absent. A child's `status` is for objects whose status the owner shares. `status` is the
-    reconciled object's own, whole; None leaves it alone. `is_settled` False says that it will soon change by itself,
-    so that writing it can wait.
+    reconciled object's own, whole; None leaves it alone. `is_starting` says that it comes up for the first
+    time and will soon change by itself, so that writing it can wait.
     """
 
     children: tuple[Json, ...] = ()
@@ -40,4 +40,4 @@ class Outcome:
     wake_after_s: float | None = None
     events: tuple[EventSpec, ...] = ()
     scales: tuple[Scale, ...] = ()
-    is_settled: bool = True
+    is_starting: bool = False

@@ -52,9 +52,10 @@ def reconcile(view: CliqueView, now: datetime, settings: Settings) -> Outcome:
         children.append(_new_pod(view, successor, settings))
         if successor.ended and not is_terminating(successor.ended):
             events.append(_told_of_end(view.obj, successor.ended))
-    is_settled = len(kept) == replicas and all(podstate.is_ready(p) for p in kept)
+    is_up = sum(podstate.is_ready(p) for p in kept) >= least(view.obj)
+    is_starting = not is_up and not conditions.is_true(view.obj, CONDITION_EVER_SCHEDULED)
     status = _status(view, now)
-    return Outcome(tuple(children), status, min(waits_s, default=None), tuple(events), is_settled=is_settled)
+    return Outcome(tuple(children), status, min(waits_s, default=None), tuple(events), is_starting=is_starting)
 
 
 def free_indices(pods: list[Json], count: int) -> Iterator[int]:

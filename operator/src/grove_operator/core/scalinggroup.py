@@ -35,7 +35,9 @@ def reconcile(view: GroupView, now: datetime) -> Outcome:
         for clique in template.members(group)
     ]
     status = _status(view, group, now)
-    return Outcome(tuple(children), status, is_settled=status["availableReplicas"] == status["replicas"])
+    was_up = bool((view.obj.get("status") or {}).get("availableReplicas"))
+    is_up = status["availableReplicas"] >= least(view.obj)
+    return Outcome(tuple(children), status, is_starting=not is_up and not was_up)
 
 
 def replica_index(view: GroupView) -> int:

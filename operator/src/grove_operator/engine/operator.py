@@ -43,7 +43,7 @@ from grove_operator.engine.events import EventSource, news
 from grove_operator.engine.executor import Executor, Result
 from grove_operator.engine.informer import Informer, keep_all
 from grove_operator.engine.keys import GATHER_S, Key, touched
-from grove_operator.engine.pace import LATEST, HeldStatuses, StatusPace
+from grove_operator.engine.pace import AT_ONCE, STARTING, HeldStatuses, StatusPace
 from grove_operator.engine.plan import Action, Plan, plan
 from grove_operator.engine.ports import ApiError, Clock, KubeApi
 from grove_operator.engine.queue import WorkQueue
@@ -171,22 +171,22 @@ class Operator:
             self._queue.forget(key)
             return
         todo = plan(case.outcome, case.owner, case.existing)
-        actions = [*todo.actions, *self._status_if_due(key, todo, case.outcome.is_settled)]
+        actions = [*todo.actions, *self._status_if_due(key, todo, case.outcome.is_starting)]
         results = await self._executor.run(actions, case.owner["metadata"]["uid"]) if actions else []
         self._judge(key, todo, results)
         await self._tell(case, results)
         if case.outcome.wake_after_s is not None:
             self._queue.add(key, case.outcome.wake_after_s)
 
-    def _status_if_due(self, key: Key, todo: Plan, is_settled: bool) -> Iterable[Action]:
+    def _status_if_due(self, key: Key, todo: Plan, is_starting: bool) -> Iterable[Action]:
         if todo.own_status is None:
             self._held.drop(key)
             return ()
         status: Json = todo.own_status.body["status"]
         if key.level in PACED:
-            wait_s = self._held.wait_s(key, status, self._pace.quiet_s(is_settled), LATEST)
+            wait_s = self._held.wait_s(key, status, STARTING if is_starting else self._pace.quiet())
         else:
-            wait_s = self._held.wait_s(key, status, GATHER_S, 1)
+            wait_s = self._held.wait_s(key, status, AT_ONCE)
         if wait_s:
             self._queue.add(key, wait_s)
             return ()
