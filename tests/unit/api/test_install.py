@@ -112,12 +112,13 @@ def test_nothing_installed_carries_the_label_of_generated_objects() -> None:
 @pytest.mark.parametrize(
     ("image", "repository"),
     [
-        ("host:5000/grove/operator:1", "host:5000/grove/operator"),
-        ("host:5000/grove/operator", "host:5000/grove/operator"),
-        ("grove/operator@sha256:ab", "grove/operator"),
+        ("host:5000/grove/operator:1", "host:5000/grove/grove-initc"),
+        ("host:5000/grove/operator", "host:5000/grove/grove-initc"),
+        ("grove/operator@sha256:ab", "grove/grove-initc"),
+        ("operator", "grove-initc"),
     ],
 )
-def test_the_waiting_containers_image_is_the_operators_without_tag(image: str, repository: str) -> None:
+def test_the_waiting_containers_image_lies_beside_the_operators_and_has_no_tag(image: str, repository: str) -> None:
     deployment = one(install_manifests(InstallOptions(image=image)), "Deployment", "grove-operator")
     env = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
     assert {"name": "GROVE_INIT_CONTAINER_IMAGE", "value": repository} in env

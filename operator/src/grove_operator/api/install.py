@@ -16,7 +16,7 @@ import yaml
 
 from grove_operator.api import kinds, webhooks
 from grove_operator.api.config import ConfigError, OperatorConfiguration, config_json, parse_config
-from grove_operator.api.constants import APP_NAME, COMPONENT, OPERATOR_NAME, OPERATOR_NAMESPACE, PART_OF
+from grove_operator.api.constants import APP_NAME, COMPONENT, INIT_CONTAINER, OPERATOR_NAME, OPERATOR_NAMESPACE, PART_OF
 from grove_operator.api.constants import SCHEDULER_NAME as SCHEDULER
 from grove_operator.api.kinds import Json, Kind
 from grove_operator.api.rbac import OPERATOR_LEASE_RULES, SCHEDULER_LEASE_RULES, operator_rules, scheduler_rules
@@ -189,7 +189,7 @@ def _deployment(options: InstallOptions, name: str, container: str, replicas: in
         "GROVE_OPERATOR_SERVICE_ACCOUNT_NAME": "spec.serviceAccountName",
     }
     env: list[Json] = [{"name": k, "valueFrom": {"fieldRef": {"fieldPath": v}}} for k, v in field_env.items()]
-    env.append({"name": "GROVE_INIT_CONTAINER_IMAGE", "value": repository(options.image)})
+    env.append({"name": "GROVE_INIT_CONTAINER_IMAGE", "value": _init_repository(options.image)})
     pod: Json = {
         "serviceAccountName": name,
         "terminationGracePeriodSeconds": 10,
@@ -238,6 +238,11 @@ def repository(image: str) -> str:
     image = image.partition("@")[0]
     path, slash, name = image.rpartition("/")
     return f"{path}{slash}{name.partition(':')[0]}"
+
+
+def _init_repository(image: str) -> str:
+    """Where `grove-initc` lies, without a tag: beside the operator's image, wherever that was mirrored to."""
+    return f"{repository(image).rpartition('/')[0]}/{INIT_CONTAINER}".removeprefix("/")
 
 
 def _probe(path: str, port: int, *, delay_s: int) -> Json:

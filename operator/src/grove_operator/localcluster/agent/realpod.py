@@ -39,7 +39,11 @@ from grove_operator.localcluster.fleet import Fleet, Image
 log = logging.getLogger(__name__)
 REFRESH_S = 60.0
 RETRY_S = 2.0
-ACCOUNT_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"
+NAMED_BY = {
+    "/var/run/secrets/kubernetes.io/serviceaccount": "GROVE_SERVICEACCOUNT_DIR",
+    "/var/grove/pod-info": "GROVE_POD_INFO_DIR",
+}
+"""Where mounts are refused, our own programs learn from these variables where the folder is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +171,7 @@ class RealPod:
         argv = command_line(spec, image, env, self.ip)
         if host.processes.mounts_refused:
             argv = [remap(word, mounts) for word in argv]
-            account = next((m.source for m in mounts if m.target == ACCOUNT_DIR), "")
-            env |= {"GROVE_SERVICEACCOUNT_DIR": account} if account else {}
+            env |= {NAMED_BY[mount.target]: mount.source for mount in mounts if mount.target in NAMED_BY}
         return Launch(
             argv,
             env,
