@@ -15,7 +15,7 @@ import asyncio
 import json
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,14 @@ import psutil
 import yaml
 
 from grove_operator.api import kinds
-from grove_operator.api.crds import all_crds
-from grove_operator.api.install import InstallOptions, install_manifests
 from grove_operator.api.kinds import Json
 from grove_operator.engine.ports import ApiError, NotFound
 from grove_operator.kube.client import HttpKubeApi
 from grove_operator.localcluster.fleet import default_fleet_path
 from tests.bench.null_client import null_client
+from tests.support.deployed import install, until
 from tests.support.grove import Grove
-from tests.support.project import Project, free_ports
+from tests.support.project import Project
 
 NAMESPACE, NAME = "scale", "scale"
 PODS_PER_REPLICA = 2
@@ -56,41 +55,6 @@ def workload(replicas: int) -> Json:
         "metadata": {"name": NAME, "namespace": NAMESPACE},
         "spec": {"replicas": replicas, "template": {"cliques": [{"name": "w", "spec": spec}]}},
     }
-
-
-async def until(claim: Callable[[], Awaitable[bool]], limit_s: float, every_s: float = 0.05) -> float:
-    """Seconds until the claim holds. Raises TimeoutError after `limit_s`."""
-    began = time.perf_counter()
-    while not await claim():
-        if time.perf_counter() - began > limit_s:
-            raise TimeoutError(f"not within {limit_s} s")
-        await asyncio.sleep(every_s)
-    return time.perf_counter() - began
-
-
-async def install(api: HttpKubeApi) -> None:
-    """CRDs, then operator and scheduler on free ports; returns when both Deployments are Available."""
-    for crd in all_crds():
-        await api.create(kinds.CRD, None, crd)
-    ports = free_ports(5)
-    options = InstallOptions(
-        webhook_port=ports[0],
-        health_port=ports[1],
-        metrics_port=ports[2],
-        scheduler_health_port=ports[3],
-        scheduler_metrics_port=ports[4],
-        service_external_name="localhost",
-    )
-    for manifest in install_manifests(options):
-        kind = kinds.BY_KIND[manifest["kind"]]
-        await api.create(kind, manifest["metadata"].get("namespace"), manifest)
-    await until(lambda: deployments_available(api, options.namespace), 60)
-    await api.create(kinds.NAMESPACE, None, {"metadata": {"name": NAMESPACE}})
-
-
-async def deployments_available(api: HttpKubeApi, namespace: str) -> bool:
-    found = (await api.list(kinds.DEPLOYMENT, namespace=namespace)).items
-    return len(found) == 2 and all(d.get("status", {}).get("availableReplicas") for d in found)
 
 
 class Counter:
@@ -189,6 +153,7 @@ async def run(project: Project, kubeconfig: Path, replicas: int) -> dict[str, An
     api = HttpKubeApi.from_kubeconfig(kubeconfig)
     try:
         await install(api)
+        await api.create(kinds.NAMESPACE, None, {"metadata": {"name": NAMESPACE}})
         figures = await measure(api, project, replicas)
         figures["writes_per_pod"] = per_pod(figures)
         figures["null_client_s"] = round(await null_client(api, replicas), 2)

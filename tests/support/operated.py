@@ -1,0 +1,92 @@
+"""A local cluster on which operator and scheduler already run, for stories that need no Pulumi."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grove_operator.api.kinds import NAMESPACE, POD, POD_CLIQUE, POD_CLIQUE_SET, SCALING_GROUP, Json, Kind
+from grove_operator.kube.client import HttpKubeApi
+from tests.support.deployed import until
+from tests.support.project import Project
+
+PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Operated:
+    home: Path
+    kubeconfig: Path
+
+    @property
+    def project(self) -> Project:
+        """For its counter of writes, and for the check of every node after each test."""
+        return Project(self.home, self.home, self.kubeconfig)
+
+    @asynccontextmanager
+    async def namespace(self, name: str) -> AsyncIterator[Namespace]:
+        """A new namespace whose PodCliqueSets are gone again afterwards."""
+        async with HttpKubeApi.from_kubeconfig(self.kubeconfig) as api:
+            await api.create(NAMESPACE, None, {"metadata": {"name": name}})
+            here = Namespace(api, name)
+            try:
+                yield here
+            finally:
+                for obj in await here.all(POD_CLIQUE_SET):
+                    await api.delete(POD_CLIQUE_SET, name, obj["metadata"]["name"])
+                await here.eventually(here.has_no_pods)
+
+
+@dataclass(frozen=True)
+class Namespace:
+    api: HttpKubeApi
+    name: str
+
+    async def apply(self, obj: Json) -> Json:
+        return await self.api.create(POD_CLIQUE_SET, self.name, {**obj, "metadata": {"name": obj["metadata"]["name"]}})
+
+    async def all(self, kind: Kind) -> list[Json]:
+        return (await self.api.list(kind, namespace=self.name)).items
+
+    async def pods(self, clique: str) -> list[Json]:
+        """Those of one PodClique that are not going."""
+        found = (await self.api.list(POD, namespace=self.name, label_selector=f"grove.io/podclique={clique}")).items
+        return [p for p in found if "deletionTimestamp" not in p["metadata"]]
+
+    async def scale(self, kind: Kind, name: str, replicas: int) -> None:
+        """As `kubectl scale` does: through the subresource, past every webhook."""
+        await self.api.patch(kind, self.name, name, {"spec": {"replicas": replicas}}, subresource="scale")
+
+    async def eventually(self, claim: Callable[[], Awaitable[Any]]) -> float:
+        """Seconds until the claim holds; TimeoutError after a minute."""
+
+        async def holds() -> bool:
+            return bool(await claim())
+
+        return await until(holds, PATIENCE_S)
+
+    async def has_no_pods(self) -> bool:
+        return not await self.all(POD)
+
+    async def is_settled(self, name: str) -> bool:
+        """The set, its groups and cliques count as Ready all that they want, and have seen their last change."""
+        for kind, counter in ((POD_CLIQUE_SET, "available"), (SCALING_GROUP, "available"), (POD_CLIQUE, "ready")):
+            for obj in await self.all(kind):
+                status: Json = obj.get("status") or {}
+                if status.get("observedGeneration") != obj["metadata"]["generation"]:
+                    return False
+                if not status.get(f"{counter}Replicas", 0) == status.get("replicas", 0) == obj["spec"]["replicas"]:
+                    return False
+        live = await self.api.get(POD_CLIQUE_SET, self.name, name)
+        wanted = {POD_CLIQUE_SET: live["spec"]["replicas"]}
+        wanted[SCALING_GROUP] = wanted[POD_CLIQUE_SET] * len(
+            live["spec"]["template"].get("podCliqueScalingGroups") or ()
+        )
+        return len(await self.all(SCALING_GROUP)) == wanted[SCALING_GROUP]
+
+
+def is_ready(pod: Json) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", ()))
