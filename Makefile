@@ -35,7 +35,8 @@ check: setup ## lint, types, import rules, generated files and the quick tests; 
 test: check tools ## check, then everything that needs real programs
 	$(BIN)/pytest -q $(wildcard tests/conformance tests/e2e)
 
-bench: tools ## grove-scale end to end: figures for docs/performance.md
+bench: tools ## decisions, then grove-scale end to end: figures for docs/performance.md
+	$(BIN)/python -m tests.bench.decisions
 	$(BIN)/python -m tests.bench.grove_scale --replicas $(or $(REPLICAS),500)
 
 demo: setup ## a local GPU cluster, the stack on it, and what came of it

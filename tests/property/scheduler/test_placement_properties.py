@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from grove_operator.scheduler.capacity import divisible_fits
+from grove_operator.scheduler.lanes import Lanes, divisible_fits
 from grove_operator.scheduler.model import (
     GPU,
     Assignment,
@@ -29,8 +29,9 @@ from grove_operator.scheduler.model import (
     dump,
     load,
 )
-from grove_operator.scheduler.nodes import NodeTable
+from grove_operator.scheduler.nodes import Ints, NodeTable
 from grove_operator.scheduler.solve import schedule
+from grove_operator.scheduler.topology import TopologyIndex
 from tests.property.scheduler.oracle import Problem, solve
 
 LEVELS = ("block", "rack")
@@ -140,19 +141,27 @@ def test_snapshots_gangs_and_decisions_survive_a_file(case: tuple[Snapshot, tupl
 
 @QUICK
 @given(clusters(), st.lists(st.tuples(st.integers(0, 9), st.sampled_from(SIZES), st.booleans()), max_size=12))
-def test_undo_restores_every_array(snapshot: Snapshot, steps: list[tuple[int, int, bool]]) -> None:
-    shapes = {s: Needs(((GPU, s), ("pods", 1))) for s in SIZES}
-    table = NodeTable(snapshot.nodes, shapes.values())
-    before = table.free.copy()
-    fits = {s: table.shape(n).fits.copy() for s, n in shapes.items()}
-    mark = table.mark()
+def test_undo_restores_every_number_that_is_derived(snapshot: Snapshot, steps: list[tuple[int, int, bool]]) -> None:
+    table = NodeTable(snapshot.nodes)
+    shapes = {s: table.shape(Needs(((GPU, s), ("pods", 1)))) for s in SIZES}
+    lanes = Lanes(table, TopologyIndex(table.nodes, "default", LEVELS), list(shapes.values()))
+    before, mark = state(table, lanes), table.mark()
     for row, size, look in steps:
-        table.take(table.shape(shapes[size]), np.array([row % len(table)]), np.array([1]))
+        table.take(np.array([row % len(table)]), shapes[size].request[None])
         if look:
-            table.shape(shapes[SIZES[row % 4]])
+            same(state(table, lanes), state(table, Lanes(table, lanes.index, list(shapes.values()))))
     table.undo(mark)
-    assert (table.free == before).all()
-    assert all((table.shape(n).fits == fits[s]).all() for s, n in shapes.items())
+    same(state(table, lanes), before)
+
+
+def state(table: NodeTable, lanes: Lanes) -> list[Ints]:
+    levels = range(lanes.index.host + 1)
+    tops = [lanes.tops(level) for level in levels]
+    return [a.copy() for a in (table.free, *(lanes.at(level) for level in levels), *tops)]
+
+
+def same(found: list[Ints], expected: list[Ints]) -> None:
+    assert all((a == b).all() for a, b in zip(found, expected, strict=True))
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)

@@ -1,125 +1,94 @@
-"""Can a domain hold these pods? Necessary tests on sums, exact for sizes that divide each other.
+"""Can a domain hold a scope? Necessary tests on sums over lanes, scope by scope down the tree.
 
-Lemma. Sizes s1 > s2 > ... each dividing the one before, n_i pods of size s_i, nodes with c_b free. They fit iff for
-all i
-
-    Σ_{j<=i} n_j · (s_j / s_i)  <=  Σ_b floor(c_b / s_i)
-
-Necessary: cut the larger pods into pieces of s_i. Sufficient: placing sizes in descending order, wherever they fit,
-takes exactly s_j/s_i from every later right-hand side, so room for the next size never depends on earlier choices.
+A domain holds no more copies of a scope than any of its sums allows, and no more than the narrower domains inside hold
+of the parts that must each sit in one of those. For pods whose sizes divide each other the sums are exact (`lanes`).
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Iterable
+
 import numpy as np
 
-from grove_operator.scheduler.nodes import Bools, Ints, NodeTable
-from grove_operator.scheduler.scopes import Demand, Scope
+from grove_operator.scheduler.lanes import Lanes
+from grove_operator.scheduler.nodes import Bools, Ints, NodeTable, Shape
+from grove_operator.scheduler.scopes import Scope
 from grove_operator.scheduler.topology import TopologyIndex
 
-
-def chain(sizes: dict[int, int]) -> list[tuple[int, int]] | None:
-    """(size, pieces of that size needed), largest size first, or None when the sizes don't divide each other."""
-    found: list[tuple[int, int]] = []
-    pieces, previous = 0, 0
-    for size in sorted(sizes, reverse=True):
-        if previous and previous % size:
-            return None
-        pieces = pieces * (previous // size if previous else 1) + sizes[size]
-        found.append((size, pieces))
-        previous = size
-    return found
-
-
-def divisible_fits(free: Ints, sizes: dict[int, int]) -> bool:
-    """The lemma on plain numbers: `free` per node, `sizes` maps size to count. ValueError if sizes don't divide."""
-    inequalities = chain(sizes)
-    if inequalities is None:
-        raise ValueError(f"sizes {sorted(sizes)} don't divide each other")
-    return all(pieces <= int((free // size).sum()) for size, pieces in inequalities)
+KEPT_CELLS = 16_000_000
+"""Numbers kept in lanes per topology (8 bytes each); the least recently used lanes go first."""
 
 
 class Capacity:
-    """Per-domain capacity of one table along one topology."""
+    """Lanes of one topology, made when first asked for."""
 
     def __init__(self, table: NodeTable, index: TopologyIndex) -> None:
         self.table, self.index = table, index
+        self._lanes: OrderedDict[tuple[int, ...], Lanes] = OrderedDict()
+        self._epoch = table.epoch
 
-    def columns(self, demand: Demand, lo: int, hi: int) -> tuple[Ints, Ints]:
-        """(need[C], room[hi - lo, C]): a set of positions can hold the demand only if its room sums to the need."""
-        rows = self.index.perm[lo:hi]
-        need: list[int] = []
-        room: list[Ints] = []
-        for shape, n in demand:
-            self.table.catch_up(shape)
-            need.append(n)
-            room.append(shape.fits[rows])
-        if len(demand) > 1:
-            self._joint(demand, rows, need, room)
-        return np.array(need, dtype=np.int64), np.stack(room, axis=1) if room else np.zeros(
-            (hi - lo, 0), dtype=np.int64
-        )
+    def lanes(self, shapes: Iterable[Shape]) -> Lanes:
+        """The lanes of these shapes, up to date."""
+        if self._epoch != self.table.epoch:
+            self._lanes.clear()
+            self._epoch = self.table.epoch
+        distinct = {s.number: s for s in shapes}
+        key = tuple(sorted(distinct))
+        found = self._lanes.get(key)
+        if found is None:
+            found = self._lanes[key] = Lanes(self.table, self.index, list(distinct.values()))
+            while len(self._lanes) > 1 and sum(lanes.k.size for lanes in self._lanes.values()) > KEPT_CELLS:
+                self._lanes.popitem(last=False)
+        else:
+            self._lanes.move_to_end(key)
+            found.catch_up()
+        return found
 
-    def _joint(self, demand: Demand, rows: Ints, need: list[int], room: list[Ints]) -> None:
-        """Tests that no single shape shows: sums of each resource, and the lemma for countable devices."""
-        usable = np.logical_or.reduce([s.fits[rows] > 0 for s, _ in demand])
-        asked = np.stack([n * s.request for s, n in demand]).sum(axis=0)
-        for column in np.flatnonzero(asked).tolist():
-            free = np.where(usable, np.maximum(self.table.free[rows, column], 0), 0)
-            sizes: dict[int, int] = {}
-            for shape, n in demand:
-                size = int(shape.request[column])
-                if size:
-                    sizes[size] = sizes.get(size, 0) + n
-            inequalities = chain(sizes) if is_device(self.table.resources[column]) else None
-            for size, pieces in inequalities or [(1, int(asked[column]))]:
-                need.append(pieces)
-                room.append(free // size)
+    def wholes(self, lanes: Lanes, scope: Scope, level: int, lo: int, hi: int, cap: int = 1) -> Ints:
+        """For each domain of `level` in [lo, hi): no more copies of the scope than this fit, counted up to `cap`."""
+        index = self.index
+        first, end = index.inside(level, lo, hi)
+        copies = lanes.wholes(scope.need, level, first, end, cap)
+        if not index.is_real[level]:
+            copies *= index.real[level][first:end]
+        for part, count in scope.templates(level) if end > first else ():
+            below = self.wholes(lanes, part, part.required, lo, hi, count * cap)
+            allowed = self.anchored(part, part.required, lo, hi)
+            if allowed is not None:
+                below = below * allowed
+            starts = index.lo[level][first:end]
+            if part.required < index.host:
+                starts = index.dom[part.required][starts] - int(index.dom[part.required][lo])
+            else:
+                starts = starts - lo
+            np.minimum(copies, np.add.reduceat(below, starts) // count, out=copies)
+        return copies
 
-    def feasible(self, scope: Scope, level: int, lo: int, hi: int) -> Bools:
-        """For each domain of `level` in [lo, hi): could it hold the scope, as far as these tests tell?"""
-        first, end = self.index.inside(level, lo, hi)
-        verdict = self.index.real[level][first:end].copy() if level else np.ones(end - first, dtype=bool)
-        if end == first:
-            return verdict
-        if scope.demand:
-            need, room = self.columns(scope.demand, lo, hi)
-            starts = self.index.lo[level][first:end] - lo
-            verdict &= (np.add.reduceat(room, starts, axis=0) >= need).all(axis=1)
-        for child in scope.children:
-            if child.required > level and child.demand and verdict.any():
-                below = self.feasible(child, child.required, lo, hi)
-                verdict &= self._per_parent(below.astype(np.int64), child.required, level, lo, hi) > 0
-        if len(scope.children) > 1 and verdict.any():
-            verdict &= self._replicas(scope, level, lo, hi)
-        return verdict
+    def copies(self, lanes: Lanes, scope: Scope, level: int, lo: int, hi: int, cap: int) -> Ints:
+        """As `wholes`, but with room for the members beyond the minima of each copy too."""
+        found = self.wholes(lanes, scope, level, lo, hi, cap)
+        if scope.need_full is not scope.need:
+            found = np.minimum(found, lanes.wholes(scope.need_full, level, *self.index.inside(level, lo, hi), cap))
+        return found
 
-    def _replicas(self, scope: Scope, level: int, lo: int, hi: int) -> Bools:
-        """Whole identical leaves per narrow domain: Σ floor(room / pods) must reach the number of leaves."""
-        first, end = self.index.inside(level, lo, hi)
-        verdict = np.ones(end - first, dtype=bool)
-        templates: dict[tuple[int, int, int], list[Scope]] = {}
-        for leaf in scope.leaves():
-            if leaf.required > level and len(leaf.demand) == 1 and not len(leaf.anchors):
-                shape, n = leaf.demand[0]
-                templates.setdefault((leaf.required, id(shape), n), []).append(leaf)
-        for (required, _, n), leaves in templates.items():
-            if len(leaves) > 1:
-                inner, stop = self.index.inside(required, lo, hi)
-                fits = leaves[0].demand[0][0].fits[self.index.perm[lo:hi]]
-                whole = np.add.reduceat(fits, self.index.lo[required][inner:stop] - lo) // n
-                whole[~self.index.real[required][inner:stop]] = 0
-                verdict &= self._per_parent(whole, required, level, lo, hi) >= len(leaves)
-        return verdict
+    def anchored(self, scope: Scope, level: int, lo: int, hi: int) -> Bools | None:
+        """Domains of the level in [lo, hi) that bound members leave open, None for all.
 
-    def _per_parent(self, values: Ints, level: int, broader: int, lo: int, hi: int) -> Ints:
-        """Sums of per-domain values of a narrow level over the domains of a broader one, within [lo, hi)."""
-        inner, stop = self.index.inside(level, lo, hi)
-        first, end = self.index.inside(broader, lo, hi)
-        parents = self.index.dom[broader][self.index.lo[level][inner:stop]] - first
-        return np.bincount(parents, weights=values, minlength=end - first).astype(np.int64)
-
-
-def is_device(resource: str) -> bool:
-    """Extended resources are counted in whole devices."""
-    return "/" in resource
+        That is the one domain that has them all; at the required level, else, the one that has most of them.
+        """
+        if not scope.anchors:
+            return None
+        index = self.index
+        first, end = index.inside(level, lo, hi)
+        at = index.position[np.array(scope.anchors, dtype=np.int64)]
+        at = at[(at >= lo) & (at < hi)]
+        domains = index.dom[level][at]
+        domains = domains[index.real[level][domains]] - first
+        if not len(domains):
+            return None
+        ids, counts = np.unique(domains, return_counts=True)
+        allowed = np.zeros(end - first, dtype=bool)
+        if len(ids) == 1 or level == scope.required:
+            allowed[ids[np.argmax(counts)]] = True
+        return allowed

@@ -1,7 +1,8 @@
-"""Nodes as numpy columns, and what is still free on them, with an undo log.
+"""Nodes as numpy columns, and what is still free on them: kept in step by events, with an undo log for trying things.
 
 rows: nodes in order of name        columns: every resource seen on a node or asked for by a pod
-free[N, R] int64                    log: (rows, counts, request) of every `take`, undone in reverse
+free[N, R] int64                    log: (rows, amounts, ports) of every `take`, undone in reverse
+dirty: rows whose free amounts changed, in order; whoever derives numbers from `free` catches up from where it was
 """
 
 from __future__ import annotations
@@ -12,33 +13,58 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from grove_operator.scheduler.model import HostPort, Needs, Node
-from grove_operator.scheduler.predicates import eligible, ports_collide
+from grove_operator.scheduler.model import Amounts, HostPort, Needs, Node
+from grove_operator.scheduler.predicates import eligible, objection, ports_collide
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+KEPT_DIRTY = 16384
+"""Entries of the dirty log that are kept; who is further behind counts anew."""
+KEPT_SHAPES = 4096
+
 
 @dataclass(eq=False, slots=True)
 class Shape:
-    """Interned needs: `request[R]`, `fits[N]` = how many such pods each node takes now, `mask[N]` = may run there."""
+    """Interned needs: `request[R]`, `mask[N]` = may run there at all. Pods of one shape are interchangeable.
 
-    needs: Needs
+    A *unit* is several pods that must share one node, as one shape: `parts` are its pods' shapes with their counts.
+    `asked` lists the (column, amount) pairs of the request that aren't zero.
+    At most one pod of an `exclusive` shape fits on a node (it claims host ports).
+    """
+
+    number: int
     request: Ints
-    columns: Ints
-    asked: Ints
+    asked: tuple[tuple[int, int], ...]
     mask: Bools
-    fits: Ints
-    seen: int
+    ports: tuple[HostPort, ...] = ()
+    needs: Needs | None = None
+    parts: tuple[tuple[Shape, int], ...] = ()
+    is_possible: bool = True
 
     @property
-    def has_ports(self) -> bool:
-        return bool(self.needs.host_ports)
+    def is_exclusive(self) -> bool:
+        return bool(self.ports)
+
+    def allows(self, row: int, node: Node) -> bool:
+        """May a pod of this shape run on the node, resources aside?"""
+        if self.needs is not None:
+            return objection(self.needs, node) is None
+        return self.is_possible and all(bool(part.mask[row]) for part, _ in self.parts)
+
+
+@dataclass(slots=True)
+class Taken:
+    """One entry of the undo log: `amounts[m, R]` taken from `rows` (distinct), and the host ports claimed there."""
+
+    rows: Ints
+    amounts: Ints
+    ports: list[tuple[int, tuple[HostPort, ...]]]
 
 
 class NodeTable:
     def __init__(self, nodes: Iterable[Node], needs: Iterable[Needs] = ()) -> None:
-        self.nodes: Sequence[Node] = sorted(nodes, key=lambda n: n.name)
+        self.nodes: list[Node] = sorted(nodes, key=lambda n: n.name)
         self.row = {node.name: i for i, node in enumerate(self.nodes)}
         names = {"pods", "cpu", "memory"}
         names.update(r for node in self.nodes for r, _ in (*node.allocatable, *node.used))
@@ -46,60 +72,143 @@ class NodeTable:
         self.resources = sorted(names)
         self.column = {r: i for i, r in enumerate(self.resources)}
         self.alloc = np.zeros((len(self.nodes), len(self.resources)), dtype=np.int64)
-        self.free = self.alloc
-        for i, node in enumerate(self.nodes):
-            for resource, value in node.allocatable:
-                self.alloc[i, self.column[resource]] = value
-        self.free = self.alloc.copy()
-        for i, node in enumerate(self.nodes):
-            for resource, value in node.used:
-                self.free[i, self.column[resource]] -= value
+        self.free = np.zeros_like(self.alloc)
         self.ports: list[list[HostPort]] = [list(node.used_ports) for node in self.nodes]
-        self._shapes: dict[Needs, Shape] = {}
-        self._log: list[tuple[Ints, Ints, Shape]] = []
+        for i, node in enumerate(self.nodes):
+            self.alloc[i] = self._amounts(node.allocatable)
+            self.free[i] = self.alloc[i] - self._amounts(node.used)
+        self.statics = 0
+        """Counts changes that no dirty log tells: masks, resources. Whoever saw another number counts anew."""
+        self.epoch = 0
+        """Counts how often shapes were forgotten: those of another epoch are not to be used any more."""
+        self.shapes: dict[object, Shape] = {}
+        self._by_id: dict[int, tuple[Needs, Shape]] = {}
+        self._log: list[Taken] = []
         self._dirty: list[Ints] = []
+        self._forgotten = 0
 
     def __len__(self) -> int:
         return len(self.nodes)
 
+    # ── shapes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
     def shape(self, needs: Needs) -> Shape:
-        """The shape of these needs, its `fits` brought up to date."""
-        shape = self._shapes.get(needs)
+        """The shape of these needs; needs that are the same object are looked up without comparing."""
+        known = self._by_id.get(id(needs))
+        if known is not None:
+            return known[1]
+        shape = self.shapes.get(needs)
         if shape is None:
-            request = np.zeros(len(self.resources), dtype=np.int64)
-            for resource, value in needs.requests:
-                request[self.column[resource]] = value
-            columns = np.flatnonzero(request)
-            shape = Shape(
-                needs=needs,
-                request=request,
-                columns=columns,
-                asked=request[columns],
-                mask=eligible(needs, self.nodes),
-                fits=np.zeros(len(self.nodes), dtype=np.int64),
-                seen=len(self._dirty),
-            )
-            self._shapes[needs] = shape
-            self._refresh(shape, np.arange(len(self.nodes)))
-        elif shape.seen < len(self._dirty):
-            self.catch_up(shape)
+            self.learn({r for r, _ in needs.requests})
+            mask = eligible(needs, self.nodes)
+            request = self._amounts(needs.requests)
+            shape = Shape(len(self.shapes), request, _asked(request), mask, needs.host_ports, needs=needs)
+            self.shapes[needs] = shape
+        self._by_id[id(needs)] = (needs, shape)
         return shape
 
-    def catch_up(self, shape: Shape) -> None:
-        """Recompute `fits` of the nodes that changed since the shape was last used."""
-        if shape.seen < len(self._dirty):
-            changed = self._dirty[shape.seen :]
-            shape.seen = len(self._dirty)
-            self._refresh(shape, changed[0] if len(changed) == 1 else np.unique(np.concatenate(changed)))
+    def unit(self, parts: Iterable[tuple[Shape, int]]) -> Shape:
+        """All these pods on one node, as one shape."""
+        found = tuple(sorted(parts, key=lambda p: p[0].number))
+        if len(found) == 1 and found[0][1] == 1:
+            return found[0][0]
+        key = tuple((s.number, n) for s, n in found)
+        shape = self.shapes.get(key)
+        if shape is None:
+            ports = [port for s, n in found for port in s.ports * n]
+            possible = not any(ports_collide([port], ports[i + 1 :]) for i, port in enumerate(ports))
+            request = np.zeros(len(self.resources), dtype=np.int64)
+            mask = np.full(len(self.nodes), possible)
+            for part, n in found:
+                request += n * part.request
+                mask &= part.mask
+            shape = Shape(
+                len(self.shapes), request, _asked(request), mask, tuple(ports), parts=found, is_possible=possible
+            )
+            self.shapes[key] = shape
+        return shape
 
-    def take(self, shape: Shape, rows: Ints, counts: Ints) -> None:
-        """Place `counts` pods of a shape on `rows` (distinct); the caller has checked that they fit."""
-        self.free[rows] -= counts[:, None] * shape.request
-        self._log.append((rows, counts, shape))
-        self._dirty.append(rows)
-        if shape.has_ports:
-            for r in rows.tolist():
-                self.ports[r].extend(shape.needs.host_ports)
+    def learn(self, resources: set[str]) -> None:
+        """Room for resources that no node and no pod had before."""
+        new = sorted(resources - self.column.keys())
+        if not new:
+            return
+        for resource in new:
+            self.column[resource] = len(self.resources)
+            self.resources.append(resource)
+        pad = ((0, 0), (0, len(new)))
+        self.alloc, self.free = np.pad(self.alloc, pad), np.pad(self.free, pad)
+        for shape in self.shapes.values():
+            shape.request = np.pad(shape.request, pad[1])
+        for taken in self._log:
+            taken.amounts = np.pad(taken.amounts, pad)
+        self.statics += 1
+
+    def _amounts(self, amounts: Amounts) -> Ints:
+        row = np.zeros(len(self.resources), dtype=np.int64)
+        for resource, value in amounts:
+            row[self.column[resource]] = value
+        return row
+
+    # ── what the cluster's events say ───────────────────────────────────────────────────────────────────────────────
+
+    def update(self, node: Node) -> bool:
+        """A known node as it is now, with its usage; True when pods may fit there that didn't before.
+
+        Only between decisions: what was taken on it since `settle` is overwritten.
+        """
+        row = self.row[node.name]
+        before = self.nodes[row]
+        self.nodes[row] = node
+        is_better = False
+        if _rules(before) != _rules(node):
+            self.statics += 1
+            for shape in self.shapes.values():  # parts come before the units made of them
+                allowed = shape.allows(row, node)
+                is_better = is_better or (allowed and not shape.mask[row])
+                shape.mask[row] = allowed
+        self.learn({r for r, _ in (*node.allocatable, *node.used)})
+        allocatable = self._amounts(node.allocatable)
+        if (allocatable != self.alloc[row]).any():
+            self.statics += 1
+            self.alloc[row] = allocatable
+        return self.use(node.name, node.used, node.used_ports) or is_better
+
+    def use(self, name: str, used: Iterable[tuple[str, int]], ports: Sequence[HostPort] = ()) -> bool:
+        """What is in use on a node now, every resource of it known; True when there is more room than before.
+
+        Only between decisions: what was taken there since `settle` is overwritten.
+        """
+        row = self.row[name]
+        free = self.alloc[row].tolist()
+        for resource, amount in used:
+            free[self.column[resource]] -= amount
+        before = self.free[row].tolist()
+        if free == before and self.ports[row] == list(ports):
+            return False
+        is_better = len(ports) < len(self.ports[row]) or any(a > b for a, b in zip(free, before, strict=True))
+        self.free[row] = free
+        self.ports[row] = list(ports)
+        self._mark_dirty(np.array([row], dtype=np.int64))
+        return is_better
+
+    def settle(self) -> None:
+        """Forget how to undo, and shapes that pile up."""
+        self._log.clear()
+        if len(self.shapes) > KEPT_SHAPES or len(self._by_id) > 16 * KEPT_SHAPES:
+            self.shapes.clear()
+            self._by_id.clear()
+            self.epoch += 1
+
+    # ── trying things ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take(self, rows: Ints, amounts: Ints, ports: list[tuple[int, tuple[HostPort, ...]]] | None = None) -> None:
+        """Take `amounts[m, R]` from `rows` (distinct) and claim host ports; the caller has checked that it fits."""
+        self.free[rows] -= amounts
+        self._log.append(Taken(rows, amounts, ports or []))
+        self._mark_dirty(rows)
+        for row, claimed in ports or ():
+            self.ports[row].extend(claimed)
 
     def mark(self) -> int:
         return len(self._log)
@@ -107,25 +216,41 @@ class NodeTable:
     def undo(self, mark: int) -> None:
         """Give back everything taken since `mark`, newest first."""
         while len(self._log) > mark:
-            rows, counts, shape = self._log.pop()
-            self.free[rows] += counts[:, None] * shape.request
-            self._dirty.append(rows)
-            if shape.has_ports:
-                for r in rows.tolist():
-                    del self.ports[r][-len(shape.needs.host_ports) :]
+            taken = self._log.pop()
+            self.free[taken.rows] += taken.amounts
+            self._mark_dirty(taken.rows)
+            for row, claimed in reversed(taken.ports):
+                del self.ports[row][-len(claimed) :]
 
-    def taken_since(self, mark: int) -> list[tuple[Ints, Ints, Shape]]:
+    def taken_since(self, mark: int) -> Sequence[Taken]:
         return self._log[mark:]
 
-    def _refresh(self, shape: Shape, rows: Ints) -> None:
-        if not len(rows):
-            return
-        free = self.free[rows[:, None], shape.columns]
-        fits = np.maximum((free // shape.asked).min(axis=1), 0)
-        fits[~shape.mask[rows]] = 0
-        if shape.has_ports:
-            wanted = shape.needs.host_ports
-            for i, r in enumerate(rows.tolist()):
-                if fits[i]:
-                    fits[i] = 0 if ports_collide(wanted, self.ports[r]) else 1
-        shape.fits[rows] = fits
+    def _mark_dirty(self, rows: Ints) -> None:
+        self._dirty.append(rows)
+        if len(self._dirty) > KEPT_DIRTY:
+            half = KEPT_DIRTY // 2
+            del self._dirty[:half]
+            self._forgotten += half
+
+    @property
+    def now(self) -> int:
+        """Position in the dirty log."""
+        return self._forgotten + len(self._dirty)
+
+    def changed_since(self, position: int) -> Ints | None:
+        """Distinct rows that changed since a position of the log; None when that is forgotten."""
+        if position < self._forgotten:
+            return None
+        changed = self._dirty[position - self._forgotten :]
+        if not changed:
+            return np.zeros(0, dtype=np.int64)
+        return changed[0] if len(changed) == 1 else np.unique(np.concatenate(changed))
+
+
+def _asked(request: Ints) -> tuple[tuple[int, int], ...]:
+    return tuple((c, int(request[c])) for c in np.flatnonzero(request).tolist())
+
+
+def _rules(node: Node) -> tuple[object, ...]:
+    """What masks depend on."""
+    return node.labels, node.taints, node.unschedulable, node.ready

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grove_operator.scheduler.model import Closest, Gang, Refusal
-from grove_operator.scheduler.nodes import Bools, Ints, Shape
+from grove_operator.scheduler.model import Closest, Gang, Member, Needs, Refusal
+from grove_operator.scheduler.nodes import Ints, Shape
 from grove_operator.scheduler.predicates import objections
 from grove_operator.scheduler.quantity import spell
 from grove_operator.scheduler.scopes import Scope
@@ -31,19 +31,31 @@ def explain(gang: Gang, tree: Scope, search: Search, pods: tuple[str, ...] = ())
     """The innermost scope that no domain can hold by itself; else that the parts don't fit beside each other."""
     for scope in tree.leaves():
         for shape, n in scope.demand:
-            if not shape.mask.any():
-                return _no_node(gang, scope, shape, n, search, pods)
-    scopes = [s for s in tree.walk() if s.demand and (s.is_constrained or s is tree)]
+            if shape.needs is not None and not shape.mask.any():
+                return _no_node(gang, scope, shape.needs, n, search, pods)
+    lanes = search.ready(tree)
+    scopes = [s for s in tree.walk() if s.ask and (s.is_constrained or s is tree)]
     for scope in reversed(scopes):
-        allowed = search.capacity.feasible(scope, scope.required, 0, len(search.table))
-        allowed &= search.anchored(scope, scope.required)
-        if not allowed.any():
+        if not search.holds_anywhere(lanes, scope):
             return _insufficient(gang, scope, search, pods)
     return _not_together(gang, tree, search, pods)
 
 
-def _no_node(gang: Gang, scope: Scope, shape: Shape, n: int, search: Search, pods: tuple[str, ...]) -> Refusal:
-    counted = objections(shape.needs, search.table.nodes)
+def unsupported(gang: Gang, member: Member, scope: str, *, is_extra: bool = False) -> Refusal:
+    """A member uses a feature that isn't modelled: it is never bound."""
+    features = ", ".join(member.needs.unsupported)
+    return Refusal(
+        gang=gang.key,
+        reason="Unsupported",
+        scope=scope,
+        message=f"pod {member.key} uses {features}, which this scheduler doesn't place by yet; "
+        "remove it or set another schedulerName",
+        pods=(member.key,) if is_extra else (),
+    )
+
+
+def _no_node(gang: Gang, scope: Scope, needs: Needs, n: int, search: Search, pods: tuple[str, ...]) -> Refusal:
+    counted = objections(needs, search.table.nodes)
     total = len(search.table)
     reasons = "; ".join(f"{count} {why}" for why, count in sorted(counted.items(), key=lambda i: (-i[1], i[0])))
     return Refusal(
@@ -59,7 +71,7 @@ def _no_node(gang: Gang, scope: Scope, shape: Shape, n: int, search: Search, pod
 
 def _insufficient(gang: Gang, scope: Scope, search: Search, pods: tuple[str, ...]) -> Refusal:
     level = scope.required
-    gaps = _gaps(scope, level, search.anchored(scope, level), search)
+    gaps = _gaps(scope, level, search)
     name = search.index.level_name(level)
     where = f"in one {name}" if level else "in the cluster"
     if not gaps:
@@ -85,7 +97,7 @@ def _insufficient(gang: Gang, scope: Scope, search: Search, pods: tuple[str, ...
 
 def _not_together(gang: Gang, tree: Scope, search: Search, pods: tuple[str, ...]) -> Refusal:
     level = tree.required
-    gaps = _gaps(tree, level, search.anchored(tree, level), search)
+    gaps = _gaps(tree, level, search)
     best = gaps[0]
     name = search.index.level_name(level)
     how = (
@@ -109,37 +121,48 @@ def _not_together(gang: Gang, tree: Scope, search: Search, pods: tuple[str, ...]
     )
 
 
-def _gaps(scope: Scope, level: int, allowed: Bools, search: Search) -> list[_Gap]:
+def _gaps(scope: Scope, level: int, search: Search) -> list[_Gap]:
     """Domains by how many of the scope's pods they take, most first; at most EXAMINED are looked at closely."""
-    index = search.index
-    real = index.real[level] if level else np.ones(len(index.lo[0]), dtype=bool)
-    ids = np.flatnonzero(real & allowed)
-    need, room = search.capacity.columns(scope.demand, 0, len(search.table))
+    index, table = search.index, search.table
+    is_open = index.real[level]
+    allowed = search.capacity.anchored(scope, level, 0, len(table))
+    ids = np.flatnonzero(is_open if allowed is None else is_open & allowed)
     if not len(ids):
         return []
-    share = np.minimum(np.add.reduceat(room, index.lo[level], axis=0), need)[ids] / np.maximum(need, 1)
-    order = ids[np.lexsort((ids, -share.mean(axis=1)))][:EXAMINED]
+    taken = np.zeros(len(index.lo[level]), dtype=np.int64)
+    for shape, n in scope.demand:
+        fits = _fits(shape, table.free, np.arange(len(table)))[index.perm]
+        taken += np.minimum(fits if level == index.host else np.add.reduceat(fits, index.lo[level]), n)
+    order = ids[np.lexsort((ids, -taken[ids]))][:EXAMINED]
     gaps = [_gap(scope, level, int(d), search) for d in order]
     return sorted(gaps, key=lambda g: -g.fits)
 
 
+def _fits(shape: Shape, free: Ints, rows: Ints) -> Ints:
+    """How many pods of the shape the rows take with so much free each, host ports in use aside."""
+    most = np.full(len(rows), 1 if shape.is_exclusive else 2**31)
+    for column, amount in shape.asked:
+        np.minimum(most, free[:, column] // amount, out=most)
+    fits: Ints = np.maximum(most, 0) * shape.mask[rows]
+    return fits
+
+
 def _gap(scope: Scope, level: int, domain: int, search: Search) -> _Gap:
     table, index = search.table, search.index
-    rows = index.perm[int(index.lo[level][domain]) : int(index.hi[level][domain])]
-    mark = table.mark()
+    rows = index.perm[slice(*index.range(level, domain))]
+    free = table.free[rows].copy()
     fits = 0
     missing = np.zeros(len(table.resources), dtype=np.int64)
     last: Shape | None = None
     for shape, n in sorted(scope.demand, key=lambda d: tuple(-np.sort(-d[0].request)), reverse=True):
-        table.catch_up(shape)
-        take = np.minimum(shape.fits[rows], np.maximum(n - np.cumsum(shape.fits[rows]) + shape.fits[rows], 0))
-        table.take(shape, rows, take)
+        there = _fits(shape, free, rows)
+        take = np.minimum(there, np.maximum(n - np.cumsum(there) + there, 0))
+        free -= take[:, None] * shape.request
         placed = int(take.sum())
         fits += placed
         if placed < n:
             missing += (n - placed) * shape.request
             last = shape
-    table.undo(mark)
     usable = np.logical_or.reduce([s.mask[rows] for s, _ in scope.demand])
     column, short = _scarcest(scope, rows[usable], missing, last, search)
     return _Gap(index.domain_name(level, domain), fits, table.resources[column], short)
@@ -158,6 +181,6 @@ def _scarcest(scope: Scope, rows: Ints, missing: Ints, last: Shape | None, searc
     if last is None:
         return table.column["pods"], 0
     # Everything is there in sum, yet no single node has enough of this:
-    tight = [(int((table.free[rows, c] // last.request[c]).clip(0).sum()), c) for c in last.columns.tolist()]
+    tight = [(int((table.free[rows, c] // amount).clip(0).sum()), c) for c, amount in last.asked]
     best = min(tight)[1] if tight else table.column["pods"]
     return best, int(missing[best])

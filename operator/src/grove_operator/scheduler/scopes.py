@@ -6,20 +6,23 @@
           podgroup      podgroups[]: the leaves, which ask for pods
 
 A scope without a constraint of its own is dissolved into its parent, except leaves, which are packed together there.
+A scope that must sit on one node asks for one *unit*: all its pods as a single shape, which makes a level of the search
+disappear.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from grove_operator.scheduler.lanes import NOTHING, Demand, Lanes, Need
 from grove_operator.scheduler.model import Constraint, Gang, Member, PodGroup
-from grove_operator.scheduler.nodes import Ints, NodeTable, Shape
+from grove_operator.scheduler.nodes import NodeTable, Shape
 from grove_operator.scheduler.topology import TopologyIndex
 
-Demand = list[tuple[Shape, int]]
+Where = Mapping[str, Mapping[str, int]]
+"""Members placed by the decision at hand: gang key -> member key -> node row."""
+NOWHERE: Mapping[str, int] = {}
 
 
 class ScopeError(Exception):
@@ -34,7 +37,10 @@ class ScopeError(Exception):
 class Scope:
     """`required` and `wished` are levels (0: anywhere), already made consistent with the parent's.
 
-    `demand` is asked for now; `full` is all that is known to come, members whose gate hasn't been lifted yet included.
+    `demand`: pods asked for now; `full`: all that are known to come, those beyond the minima and those still gated
+    included. `ask`, `ask_full`: the same with units in place of the pods that must share a node. `need`, `need_full`:
+    what these come to on the lanes. `anchors`: rows of nodes where members run already, one for each member.
+    `signature` is equal for scopes that ask for the same.
     """
 
     name: str
@@ -43,10 +49,18 @@ class Scope:
     is_constrained: bool
     children: list[Scope] = field(default_factory=list)
     needed: list[Member] = field(default_factory=list)
+    shapes: list[Shape] = field(default_factory=list)
     extras: list[Member] = field(default_factory=list)
     demand: Demand = field(default_factory=list)
     full: Demand = field(default_factory=list)
-    anchors: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    ask: Demand = field(default_factory=list)
+    ask_full: Demand = field(default_factory=list)
+    need: Need = NOTHING
+    need_full: Need = NOTHING
+    anchors: list[int] = field(default_factory=list)
+    unit: Shape | None = None
+    signature: tuple[object, ...] = ()
+    inner: dict[int, list[tuple[Scope, int]]] = field(default_factory=dict)
 
     @property
     def is_leaf(self) -> bool:
@@ -64,90 +78,170 @@ class Scope:
     def leaves(self) -> Iterator[Scope]:
         return (s for s in self.walk() if s.is_leaf)
 
+    def templates(self, level: int) -> list[tuple[Scope, int]]:
+        """Scopes below that need a domain narrower than `level`, outermost ones, equal ones counted together."""
+        found = self.inner.get(level)
+        if found is None:
+            counted: dict[tuple[object, ...], tuple[Scope, int]] = {}
+            for scope in [] if self.unit else self._narrower(level):
+                _, n = counted.get(scope.signature, (scope, 0))
+                counted[scope.signature] = (scope, n + 1)
+            found = self.inner[level] = list(counted.values())
+        return found
 
-def build(gang: Gang, siblings: Sequence[Gang], table: NodeTable, index: TopologyIndex) -> Scope:
+    def _narrower(self, level: int) -> Iterator[Scope]:
+        for child in self.children:
+            if child.demand and child.unit is None:
+                if child.required > level:
+                    yield child
+                else:
+                    yield from child._narrower(level)
+
+
+def build(
+    gang: Gang,
+    siblings: Sequence[Gang],
+    table: NodeTable,
+    index: TopologyIndex,
+    where: Where,
+    extras: Mapping[str, int] | None = None,
+) -> Scope:
     """The scope tree of what is still to be placed. Raises ScopeError for levels that the topology doesn't have.
 
     `siblings` are the other gangs of the same PodCliqueSet replica; the base gang's constraint holds for all of them.
+    With `extras` (podgroup -> count) it asks for so many members beyond the minima, and for no minima.
     """
-    builder = _Builder(table, index)
-    tree = builder.gang(gang, 0)
+    builder = _Builder(table, index, where, extras)
     base = next((s for s in siblings if s.key == gang.base_key), None)
     if base is not None and base.constraint:
         outer = builder.scope(f"podgang {base.name} and its siblings", base.constraint, 0)
-        tree = builder.gang(gang, outer.required)
-        outer.children = [tree]
+        outer.children = [builder.gang(gang, outer.required)]
         tree = builder.close(outer)
-    is_bound_to_siblings = gang.base is None or (base is not None and base.constraint)
-    if is_bound_to_siblings:
-        rows = [table.row[m.node] for s in siblings for g in s.podgroups for m in g.members if m.node in table.row]
-        if rows and tree.is_constrained:
-            tree.anchors = np.unique(np.concatenate([tree.anchors, np.array(rows, dtype=np.int64)]))
+    else:
+        tree = builder.gang(gang, 0)
+    is_bound_to_siblings = gang.base is None or (base is not None and bool(base.constraint))
+    if siblings and tree.is_constrained and is_bound_to_siblings:
+        rows = [row for s in siblings for g in s.podgroups for row in builder.rows(s, g.members)]
+        if rows:
+            tree.anchors = [*tree.anchors, *rows]
+            builder.sum_up(tree)
     return tree
 
 
-def with_siblings(tree: Scope, siblings: Sequence[Gang], table: NodeTable, index: TopologyIndex) -> Scope | None:
+def with_siblings(
+    tree: Scope, siblings: Sequence[Gang], table: NodeTable, index: TopologyIndex, where: Where
+) -> Scope | None:
     """`tree` and what its unplaced siblings will need, as one scope for look-ahead; None if they need nothing."""
-    builder = _Builder(table, index)
-    waiting = []
-    for sibling in siblings:
-        scope = builder.gang(sibling, tree.required, gated=True)
-        if scope.pods:
-            waiting.append(scope)
-    if not waiting or not tree.is_constrained:
+    if not tree.is_constrained:
+        return None
+    builder = _Builder(table, index, where, None)
+    waiting = [s for sibling in siblings if (s := builder.gang(sibling, tree.required, gated=True)).demand]
+    if not waiting:
         return None
     whole = Scope(tree.name, tree.required, tree.wished, True, children=[*(tree.children or [tree]), *waiting])
     return builder.close(whole)
 
 
+def prepare(tree: Scope, lanes: Lanes) -> None:
+    """Express what each scope asks for on these lanes."""
+    for scope in tree.walk():
+        if scope.ask:
+            scope.need = lanes.need(scope.ask)
+            scope.need_full = scope.need if scope.ask_full is scope.ask else lanes.need(scope.ask_full)
+
+
 class _Builder:
-    def __init__(self, table: NodeTable, index: TopologyIndex) -> None:
-        self.table, self.index = table, index
+    def __init__(self, table: NodeTable, index: TopologyIndex, where: Where, extras: Mapping[str, int] | None) -> None:
+        self.table, self.index, self.where, self.wanted = table, index, where, extras
 
     def gang(self, gang: Gang, required: int, *, gated: bool = False) -> Scope:
         root = self.scope(f"podgang {gang.name}", gang.constraint, required)
-        by_name = {g.name: g for g in gang.podgroups}
         grouped: set[str] = set()
-        for config in gang.groups:
-            members = [by_name[n] for n in config.podgroups if n in by_name]
-            grouped.update(g.name for g in members)
-            group = self.scope(f"group {config.name}", config.constraint, root.required)
-            group.children = [self.leaf(g, group, gated) for g in members]
-            if not group.is_constrained:
-                root.children += group.children
-            elif group.children:
-                root.children.append(self.close(group))
-        root.children += [self.leaf(g, root, gated) for g in gang.podgroups if g.name not in grouped]
+        if gang.groups:
+            by_name = {g.name: g for g in gang.podgroups}
+            for config in gang.groups:
+                members = [by_name[n] for n in config.podgroups if n in by_name]
+                grouped.update(g.name for g in members)
+                group = self.scope(f"group {config.name}", config.constraint, root.required)
+                group.children = [self.leaf(gang, g, group, gated) for g in members]
+                if not group.is_constrained:
+                    root.children += group.children
+                elif group.children:
+                    root.children.append(self.close(group))
+        root.children += [self.leaf(gang, g, root, gated) for g in gang.podgroups if g.name not in grouped]
         return self.close(root)
 
     def scope(self, name: str, constraint: Constraint, required: int) -> Scope:
+        if not constraint:
+            return Scope(name, required, required, False)
         own_required = self._level(constraint.required, name)
         own_wished = max(self._level(constraint.preferred, name), own_required)
         required = max(required, own_required)
         # A parent's wish isn't the child's: the child only inherits what it can't avoid.
-        return Scope(name, required, max(own_wished, required), bool(constraint))
+        return Scope(name, required, max(own_wished, required), True)
 
-    def leaf(self, group: PodGroup, parent: Scope, gated: bool) -> Scope:
+    def rows(self, gang: Gang, members: Iterable[Member]) -> list[int]:
+        """Rows of the nodes where members run; a node that is gone anchors nothing."""
+        placed, row = self.where.get(gang.key, NOWHERE), self.table.row
+        found = [placed.get(m.key) if m.node is None else row.get(m.node) for m in members]
+        return [r for r in found if r is not None]
+
+    def leaf(self, gang: Gang, group: PodGroup, parent: Scope, gated: bool) -> Scope:
         leaf = self.scope(f"podgroup {group.name}", group.constraint, parent.required)
-        bound = [m for m in group.members if m.node is not None]
-        waiting = [m for m in group.members if m.node is None and (gated or not m.is_gated)]
-        missing = max(group.minimum - len(bound), 0)
+        placed = self.where.get(gang.key, NOWHERE)
+        waiting: list[Member] = []
+        coming: list[Member] = []
+        bound = 0
+        for member in group.members:
+            if member.node is not None or (placed and member.key in placed):
+                bound += 1
+                continue
+            coming.append(member)
+            if gated or not member.is_gated:
+                waiting.append(member)
+        missing = max(group.minimum - bound, 0)
         leaf.needed, leaf.extras = waiting[:missing], waiting[missing:]
-        leaf.demand = self._demand(leaf.needed)
-        leaf.full = self._demand([m for m in group.members if m.node is None])
-        rows = [self.table.row[m.node] for m in bound if m.node in self.table.row]
-        leaf.anchors = np.unique(np.array(rows, dtype=np.int64))
+        if self.wanted is not None:
+            leaf.needed = leaf.extras[: self.wanted.get(group.name, 0)]
+            coming = leaf.needed
+        shape = self.table.shape
+        leaf.shapes = [shape(m.needs) for m in leaf.needed]
+        leaf.demand = _count(leaf.shapes)
+        leaf.full = leaf.demand if len(coming) == len(leaf.needed) else _count([shape(m.needs) for m in coming])
+        if bound:
+            leaf.anchors = self.rows(gang, group.members)
+        self.sum_up(leaf)
         return leaf
 
     def close(self, scope: Scope) -> Scope:
         """Sum up the children."""
-        scope.demand = _merge([c.demand for c in scope.children])
-        scope.full = _merge([c.full for c in scope.children])
-        scope.anchors = np.unique(np.concatenate([scope.anchors, *(c.anchors for c in scope.children)]))
+        children = scope.children
+        scope.demand = _merge([c.demand for c in children])
+        is_minimal = all(c.full is c.demand for c in children)
+        scope.full = scope.demand if is_minimal else _merge([c.full for c in children])
+        scope.anchors = [*scope.anchors, *(row for c in children for row in c.anchors)]
+        self.sum_up(scope)
         return scope
 
-    def _demand(self, members: Sequence[Member]) -> Demand:
-        return _merge([[(self.table.shape(m.needs), 1)] for m in members])
+    def sum_up(self, scope: Scope) -> None:
+        """What the scope asks for: one unit when all must be on one node, else what its parts ask for."""
+        if scope.required == self.index.host and scope.demand and not scope.anchors:
+            scope.unit = self.table.unit(scope.demand)
+            scope.ask = [(scope.unit, 1)]
+            scope.ask_full = scope.ask if scope.full is scope.demand else [(self.table.unit(scope.full), 1)]
+        elif scope.is_leaf:
+            scope.unit, scope.ask, scope.ask_full = None, scope.demand, scope.full
+        else:
+            scope.unit = None
+            scope.ask = _merge([c.ask for c in scope.children])
+            is_minimal = all(c.ask_full is c.ask for c in scope.children)
+            scope.ask_full = scope.ask if is_minimal else _merge([c.ask_full for c in scope.children])
+        scope.signature = (
+            (scope.required, scope.wished, tuple((s.number, n) for s, n in scope.ask))
+            + tuple(c.signature for c in scope.children if c.demand)
+            + (() if scope.ask_full is scope.ask else (tuple((s.number, n) for s, n in scope.ask_full),))
+            + ((id(scope),) if scope.anchors else ())
+        )
 
     def _level(self, key: str | None, scope: str) -> int:
         level = self.index.level(key)
@@ -163,9 +257,20 @@ class _Builder:
         return level
 
 
+def _count(shapes: Sequence[Shape]) -> Demand:
+    counted: dict[int, tuple[Shape, int]] = {}
+    for shape in shapes:
+        known = counted.get(shape.number)
+        counted[shape.number] = (shape, 1) if known is None else (shape, known[1] + 1)
+    return list(counted.values())
+
+
 def _merge(demands: Sequence[Demand]) -> Demand:
+    if len(demands) == 1:
+        return demands[0]
     merged: dict[int, tuple[Shape, int]] = {}
     for demand in demands:
         for shape, n in demand:
-            merged[id(shape)] = (shape, merged.get(id(shape), (shape, 0))[1] + n)
+            known = merged.get(shape.number)
+            merged[shape.number] = (shape, n) if known is None else (shape, known[1] + n)
     return list(merged.values())
