@@ -7,7 +7,7 @@ BIN := .venv/bin
 QUICK := tests/unit tests/property tests/golden tests/sim tests/components tests/architecture
 STAMP := .venv/.set-up
 
-.PHONY: help setup tools check test bench demo clean
+.PHONY: help setup tools check test prove bench demo clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,6 +34,9 @@ check: setup ## lint, types, import rules, generated files and the quick tests; 
 
 test: check tools ## check, then everything that needs real programs
 	$(BIN)/pytest -q $(wildcard tests/conformance tests/e2e)
+
+prove: tools ## the full proofs of one issue (ISSUE=n), at most an hour, resumable; writes docs/proofs.md
+	$(BIN)/python -m tests.prove $(ISSUE)
 
 bench: tools ## decisions, then grove-scale end to end: figures for docs/performance.md
 	$(BIN)/python -m tests.bench.decisions
