@@ -5,6 +5,7 @@ description, default      -> dropped: published defaults are Go's zero values, a
 enum                      -> dropped: a newer cluster may know more values
 Quantity, IntOrString     -> x-kubernetes-int-or-string
 keys of list maps         -> required; `protocol` keeps its default TCP, as a missing key would be refused
+object without fields     -> keeps what is in it (a driver's own parameters), where a CRD would prune everything
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class Inliner:
             out["additionalProperties"] = self._schema(node["additionalProperties"], path)
         if out.get("x-kubernetes-list-type") == "map":
             _complete_keys(out)
+        if out.get("type") == "object" and not out.keys() & {"properties", "additionalProperties"}:
+            out["x-kubernetes-preserve-unknown-fields"] = True
         return out
 
     def _resolved(self, node: Json, inside: tuple[str, ...]) -> Json:

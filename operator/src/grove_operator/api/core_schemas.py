@@ -28,7 +28,8 @@ MetricSpec = Annotated[dict[str, Any], WithJsonSchema({"type": "object", MARK: "
 ResourceClaimTemplateSpec = Annotated[
     dict[str, Any], WithJsonSchema({"type": "object", MARK: "ResourceClaimTemplateSpec"})
 ]
-SpreadConstraint = Annotated[dict[str, Any], WithJsonSchema({"type": "object", MARK: "TopologySpreadConstraint"})]
+SpreadConstraint = Annotated[dict[str, Any], WithJsonSchema({"type": "object", MARK: "SpreadConstraint"})]
+"""A topology spread constraint between replicas: only the key is required; a preference by default."""
 
 
 @cache
@@ -45,8 +46,8 @@ def kubernetes_version() -> str:
 @cache
 def core_schema(name: str) -> Json:
     """One structural schema; shared: do not change it. Raises KeyError for a name that was not generated."""
-    if name == "ExtraPodSpec":
-        return _extra_pod_spec()
+    if name in _DERIVED:
+        return _DERIVED[name]()
     schema: Json = _generated()["schemas"][name]
     return schema
 
@@ -55,6 +56,24 @@ def _extra_pod_spec() -> Json:
     pod, container = core_schema("PodSpec"), core_schema("Container")
     main = {key: value for key, value in container.items() if key != "required"}
     return {"type": "object", "properties": {**pod["properties"], "mainContainer": main}}
+
+
+def _spread_constraint() -> Json:
+    """Kubernetes' own, with the defaults that let a user write `topologyKey` alone; key and mode identify an entry."""
+    schema = core_schema("TopologySpreadConstraint")
+    properties = {
+        **schema["properties"],
+        "maxSkew": {**schema["properties"]["maxSkew"], "default": 1, "minimum": 1},
+        "whenUnsatisfiable": {
+            "type": "string",
+            "default": "ScheduleAnyway",
+            "enum": ["ScheduleAnyway", "DoNotSchedule"],
+        },
+    }
+    return {**schema, "properties": properties, "required": ["topologyKey"]}
+
+
+_DERIVED = {"ExtraPodSpec": _extra_pod_spec, "SpreadConstraint": _spread_constraint}
 
 
 def unknown_fields(schema: Json, value: Any, path: str = "") -> Iterator[str]:

@@ -14,14 +14,18 @@ from grove_operator.api.constants import DEFAULT_TERMINATION_DELAY
 from grove_operator.api.dynamographdeployment import DynamoGraphDeployment
 from grove_operator.api.kinds import Json
 from grove_operator.api.podcliqueset import PodCliqueSet
-from grove_operator.api.structural import schema_of
+from grove_operator.api.structural import schema_of, structural_schema
 
 DEFAULT_GRACE_S = 30
 
 
-def schema_defaults(model: type[BaseModel], obj: Json) -> Json:
-    """A copy with the defaults that the API server takes from the CRD; nulls count as absent, as they do there."""
-    filled: Json = _filled(copy.deepcopy(obj), schema_of(model))
+def schema_defaults(model: type[BaseModel], obj: Json, *, embed: bool = True) -> Json:
+    """A copy with the defaults that the API server takes from the CRD; nulls count as absent, as they do there.
+
+    Without `embed` the parts that are Kubernetes' own types stay as they are.
+    """
+    schema = schema_of(model) if embed else structural_schema(model, embed=False)
+    filled: Json = _filled(copy.deepcopy(obj), schema)
     return filled
 
 

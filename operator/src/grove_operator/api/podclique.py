@@ -21,8 +21,10 @@ from grove_operator.api.schema import (
 class AutoScalingConfig(Model):
     """Bounds and metrics of the HorizontalPodAutoscaler of this part."""
 
-    min_replicas: Int32 | None = Field(None, description="Lower bound; the initial replicas when absent.")
-    max_replicas: Int32 = Field(description="Upper bound.")
+    min_replicas: Int32 | None = Field(
+        None, description="Lower bound, at least minAvailable; the initial replicas when absent."
+    )
+    max_replicas: Int32 = Field(description="Upper bound, at least minReplicas and the initial replicas.")
     metrics: list[MetricSpec] | None = Field(
         None, description="What to scale on, as in autoscaling/v2.", json_schema_extra=ATOMIC
     )
@@ -31,16 +33,28 @@ class AutoScalingConfig(Model):
 class PodCliqueSpec(Model):
     """The pods of one role."""
 
-    role_name: str = Field(description="Role of these pods in the system; unique in a PodCliqueSet.")
-    pod_spec: PodSpec = Field(description="Pod spec of every pod, as in core/v1.")
-    replicas: Int32 = Field(description="How many pods to start with.")
+    role_name: str = Field(description="Role of these pods in the system; unique in a PodCliqueSet. Fixed at creation.")
+    pod_spec: PodSpec = Field(
+        description="Pod spec of every pod, as in core/v1; restartPolicy Always and a grace period of 30 s when "
+        "absent. A change replaces the pods; schedulerName is fixed at creation."
+    )
+    replicas: Int32 = Field(
+        description="How many pods to start with; 1 when 0. Applies when the PodClique is made: scale that one later."
+    )
     min_available: Int32 | None = Field(
-        None, description="Pods that are scheduled together and must stay up; all of them when absent."
+        None,
+        description="Pods that are scheduled together and must stay up, 1 to replicas; all of them when absent. "
+        "Fixed at creation.",
     )
     starts_after: list[str] | None = Field(
-        None, description="Cliques whose minimum must be ready before these pods start.", json_schema_extra=ATOMIC
+        None,
+        description="Cliques whose minimum must be ready before these pods start; read only where the startup type "
+        "is Explicit. Fixed at creation.",
+        json_schema_extra=ATOMIC,
     )
-    auto_scaling_config: AutoScalingConfig | None = Field(None, description="Scales this clique by metrics.")
+    auto_scaling_config: AutoScalingConfig | None = Field(
+        None, description="Scales this clique by metrics; members of a scaling group scale with their group instead."
+    )
 
 
 class ReadyPodsSelectedToUpdate(Model):

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from grove_operator.api.core_schemas import ResourceClaimTemplateSpec
+from grove_operator.api.core_schemas import ResourceClaimTemplateSpec, SpreadConstraint
 from grove_operator.api.kinds import Json
 from grove_operator.api.podclique import AutoScalingConfig, PodCliqueSpec
 from grove_operator.api.schema import (
@@ -27,13 +27,16 @@ from grove_operator.api.schema import (
 from grove_operator.api.topology import TopologyConstraint
 
 StartupType = Literal["CliqueStartupTypeAnyOrder", "CliqueStartupTypeInOrder", "CliqueStartupTypeExplicit"]
+FIXED = " Fixed at creation."
 
 
 class ResourceClaimTemplateConfig(Model):
     """A ResourceClaimTemplate kept inside the PodCliqueSet."""
 
     name: str = Field(description="Name that sharing entries refer to.")
-    template_spec: ResourceClaimTemplateSpec = Field(description="Spec of the template, as in resource.k8s.io/v1.")
+    template_spec: ResourceClaimTemplateSpec = Field(
+        description="Spec of the template, as in resource.k8s.io/v1; requests at least one device."
+    )
 
 
 class ResourceSharingBase(Model):
@@ -68,17 +71,39 @@ class SetResourceSharing(ResourceSharingBase):
     filter: SetFilter | None = Field(None, description="Which parts; all when absent.")
 
 
+class RollingUpdate(Model):
+    """How much of one part an update may take away at once, and how long it may stand still."""
+
+    max_unavailable: Int32 | None = Field(
+        None,
+        description="Pods of the clique, or copies of the scaling group, that an update may take away at once, at "
+        "least 1; when absent 1, with Coherent minAvailable (which is then also the least that may be said).",
+    )
+    progress_deadline: Duration | None = Field(
+        None, description="After so long without progress the update counts as stuck; 10m when absent."
+    )
+
+
 class PodCliqueTemplate(Model):
     """One role of the system."""
 
-    name: str = Field(description="Name of the role; part of the names of its pods.")
-    labels: dict[str, str] | None = Field(None, description="Labels for the PodClique and its pods.")
-    annotations: dict[str, str] | None = Field(None, description="Annotations for the PodClique and its pods.")
+    name: str = Field(description="Name of the role, a DNS label; part of the names of its pods." + FIXED)
+    labels: dict[str, str] | None = Field(
+        None, description="Labels for the PodClique and its pods. A change replaces the pods."
+    )
+    annotations: dict[str, str] | None = Field(
+        None,
+        description="Annotations for the PodClique and its pods. A change replaces the pods; grove.io/mnnvl-group is "
+        "fixed at creation.",
+    )
     topology_constraint: TopologyConstraint | None = Field(
-        None, description="Where the pods of one PodClique must fit."
+        None, description="Where the pods of one PodClique must fit." + FIXED
     )
     resource_sharing: list[ResourceSharingBase] | None = Field(
-        None, description="Claims that pods of this clique share.", json_schema_extra=ATOMIC
+        None, description="Claims that pods of this clique share." + FIXED, json_schema_extra=ATOMIC
+    )
+    rolling_update: RollingUpdate | None = Field(
+        None, description="Budget of updates; for cliques outside of scaling groups."
     )
     spec: PodCliqueSpec = Field(description="The pods.")
 
@@ -86,16 +111,27 @@ class PodCliqueTemplate(Model):
 class ScalingGroupConfig(Model):
     """Cliques that scale together."""
 
-    name: str = Field(description="Name of the group.")
-    clique_names: list[str] = Field(description="Its cliques.", json_schema_extra=ATOMIC)
-    annotations: dict[str, str] | None = Field(None, description="Annotations for the generated object.")
-    replicas: Int32 = Field(1, description="Copies to start with.")
-    min_available: Int32 = Field(1, description="Copies that are scheduled with the base gang and must stay up.")
+    name: str = Field(description="Name of the group, a DNS label." + FIXED)
+    clique_names: list[str] = Field(
+        description="Its cliques, each in one group only." + FIXED, json_schema_extra=ATOMIC
+    )
+    annotations: dict[str, str] | None = Field(
+        None, description="Annotations for the generated object; grove.io/mnnvl-group is fixed at creation."
+    )
+    replicas: Int32 = Field(
+        1, description="Copies to start with. Applies when the PodCliqueScalingGroup is made: scale that one later."
+    )
+    min_available: Int32 = Field(
+        1, description="Copies that are scheduled with the base gang and must stay up, 1 to replicas." + FIXED
+    )
     scale_config: AutoScalingConfig | None = Field(None, description="Scales the group by metrics.")
     resource_sharing: list[GroupResourceSharing] | None = Field(
-        None, description="Claims that the cliques share.", json_schema_extra=ATOMIC
+        None, description="Claims that the cliques share." + FIXED, json_schema_extra=ATOMIC
     )
-    topology_constraint: TopologyConstraint | None = Field(None, description="Where one copy of the group must fit.")
+    topology_constraint: TopologyConstraint | None = Field(
+        None, description="Where one copy of the group must fit." + FIXED
+    )
+    rolling_update: RollingUpdate | None = Field(None, description="Budget of updates, in copies of the group.")
 
 
 class HeadlessServiceConfig(Model):
@@ -109,41 +145,59 @@ class HeadlessServiceConfig(Model):
 class PodCliqueSetTemplate(Model):
     """One replica of the system."""
 
-    cliques: list[PodCliqueTemplate] = Field(description="Its roles.", json_schema_extra=list_map("name"))
+    cliques: list[PodCliqueTemplate] = Field(
+        description="Its roles, at least one. None can be added, removed or renamed later; their order is fixed "
+        "where it has a meaning.",
+        json_schema_extra=list_map("name"),
+    )
     clique_startup_type: StartupType = Field(
-        "CliqueStartupTypeAnyOrder", description="Whether roles start at once, in list order, or by startsAfter."
+        "CliqueStartupTypeAnyOrder",
+        description="Whether roles start at once, in list order, or by startsAfter." + FIXED,
     )
     priority_class_name: str | None = Field(None, description="PriorityClass of the gangs.")
-    headless_service_config: HeadlessServiceConfig | None = Field(None, description="Pod addresses.")
-    topology_constraint: TopologyConstraint | None = Field(None, description="Where one replica must fit.")
+    headless_service_config: HeadlessServiceConfig | None = Field(
+        None, description="Pod addresses; published at once when absent."
+    )
+    topology_constraint: TopologyConstraint | None = Field(None, description="Where one replica must fit." + FIXED)
     termination_delay: Duration | None = Field(
-        None, description="How long fewer than minAvailable may be up before the gang is recycled."
+        None, description="How long fewer than minAvailable may be up before the gang is recycled; 4h when absent."
     )
     resource_claim_templates: list[ResourceClaimTemplateConfig] | None = Field(
-        None, description="Templates for resourceSharing.", json_schema_extra=ATOMIC
+        None, description="Templates for resourceSharing." + FIXED, json_schema_extra=ATOMIC
     )
     resource_sharing: list[SetResourceSharing] | None = Field(
-        None, description="Claims that the parts share.", json_schema_extra=ATOMIC
+        None, description="Claims that the parts share." + FIXED, json_schema_extra=ATOMIC
     )
     pod_clique_scaling_groups: list[ScalingGroupConfig] | None = Field(
-        None, description="Roles that scale together.", json_schema_extra=list_map("name")
+        None,
+        description="Roles that scale together. None can be added, removed or renamed later.",
+        json_schema_extra=list_map("name"),
     )
 
 
 class UpdateStrategy(Model):
     """How a changed template reaches running pods."""
 
-    type: Literal["RollingRecreate", "OnDelete"] = Field(
-        "RollingRecreate", description="Replace pods one replica at a time, or only when someone deletes them."
+    type: Literal["RollingRecreate", "OnDelete", "Coherent"] = Field(
+        "RollingRecreate",
+        description="Replace pods one replica at a time; or only when someone deletes them; or (Coherent) in steps "
+        "that take every changed role along in the ratio of their replicas.",
     )
 
 
 class PodCliqueSetSpec(Model):
     """Copies of a system."""
 
-    replicas: Int32 = Field(0, description="Copies of the whole system.")
+    replicas: Int32 = Field(0, description="Copies of the whole system, 0 or more.")
     update_strategy: UpdateStrategy | None = Field(None, description="RollingRecreate when absent.")
     template: PodCliqueSetTemplate = Field(description="The system.")
+    replica_spread_constraints: list[SpreadConstraint] | None = Field(
+        None,
+        description="Over which domains the copies spread, each copy packed as its own constraints say. In the form "
+        "of core/v1 topology spread constraints; topologyKey is a node label. Applies to gangs that are placed "
+        "afterwards.",
+        json_schema_extra=list_map("topologyKey", "whenUnsatisfiable"),
+    )
 
 
 class PodGangStatusEntry(Model):
@@ -180,7 +234,9 @@ class PodCliqueSetStatus(Model):
     """What is known about the copies."""
 
     observed_generation: Int64 | None = Field(None, description="Generation of the last complete sync.")
-    conditions: Conditions | None = Field(None, description="TopologyLevelsUnavailable.")
+    conditions: Conditions | None = Field(
+        None, description="Available, Progressing, Degraded, TopologyLevelsUnavailable and NameTaken."
+    )
     last_errors: list[LastError] | None = Field(
         None, description="Failures of the last reconcile.", json_schema_extra=ATOMIC
     )

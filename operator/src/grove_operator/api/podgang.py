@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from grove_operator.api.core_schemas import SpreadConstraint
 from grove_operator.api.schema import ATOMIC, Conditions, Int32, Model, NamespacedName, Root, list_map
 
 
@@ -46,6 +47,12 @@ class PodGangSpec(Model):
     topology_constraint: GangTopologyConstraint | None = Field(None, description="Bounds of the whole gang.")
     topology_constraint_group_configs: list[TopologyConstraintGroupConfig] | None = Field(
         None, description="Bounds of some groups together.", json_schema_extra=list_map("name")
+    )
+    spread_constraints: list[SpreadConstraint] | None = Field(
+        None,
+        description="Over which domains the gangs of the same PodCliqueSet's replicas spread, as core/v1 topology "
+        "spread constraints; ranks after every packing level.",
+        json_schema_extra=list_map("topologyKey", "whenUnsatisfiable"),
     )
     priority_class_name: str | None = Field(None, description="PriorityClass of the gang.")
     reuse_reservation_ref: NamespacedName | None = Field(

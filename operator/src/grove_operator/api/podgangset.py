@@ -52,7 +52,9 @@ class PodGangSetSpec(Model):
     replicas: Int32 = Field(0, description="Copies of the whole system.")
     template: PodGangSetTemplate = Field(description="The system.")
     replica_spread_constraints: list[SpreadConstraint] | None = Field(
-        None, description="Spreading of copies, as core/v1 topologySpreadConstraints.", json_schema_extra=ATOMIC
+        None,
+        description="Spreading of copies, as core/v1 topology spread constraints.",
+        json_schema_extra=list_map("topologyKey", "whenUnsatisfiable"),
     )
 
 

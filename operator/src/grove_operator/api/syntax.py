@@ -24,6 +24,12 @@ def is_dns_subdomain(text: str) -> bool:
     return len(text) <= 253 and bool(_SUBDOMAIN.match(text))
 
 
+def is_label_key(text: str) -> bool:
+    """`[prefix/]name`: a DNS subdomain, and at most 63 letters, digits, - _ . between two letters or digits."""
+    prefix, slash, name = text.rpartition("/")
+    return (not slash or is_dns_subdomain(prefix)) and len(name) <= 63 and bool(_QUALIFIED.match(name))
+
+
 def name_fault(field: str, name: str) -> Fault | None:
     """Names become parts of pod and Service names, so each has to be a DNS label (dots break hostnames later)."""
     if is_dns_label(name):
@@ -56,9 +62,7 @@ def metadata_faults(metadata: Mapping[str, Any], *, allow_dots: bool = False) ->
 def map_faults(field: str, values: Mapping[str, Any] | None, *, are_labels: bool) -> Iterator[Fault]:
     """Keys are `[prefix/]name`; label values are at most 63 characters of the same alphabet, or empty."""
     for key, value in (values or {}).items():
-        prefix, slash, name = key.rpartition("/")
-        good_prefix = not slash or is_dns_subdomain(prefix)
-        if not good_prefix or len(name) > 63 or not _QUALIFIED.match(name):
+        if not is_label_key(key):
             yield Fault(
                 field, "Invalid", f"{key!r} is not a valid key", "use [domain/]name with letters, digits, - _ ."
             )

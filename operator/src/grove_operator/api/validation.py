@@ -15,9 +15,11 @@ from grove_operator.api.crds import DEFINITIONS
 from grove_operator.api.dynamographdeployment import DynamoGraphDeployment
 from grove_operator.api.faults import Advice, Fault, ManifestError, parse
 from grove_operator.api.kinds import Json
+from grove_operator.api.name_clashes import clash_faults
 from grove_operator.api.podcliqueset import PodCliqueSet
 from grove_operator.api.rules_advice import podcliqueset_advice
 from grove_operator.api.rules_backend import VOLCANO, backend_faults, scheduler_of, volcano_queue
+from grove_operator.api.rules_budget import budget_faults, spread_faults
 from grove_operator.api.rules_dynamo import graph_faults, graph_transition_faults
 from grove_operator.api.rules_podcliqueset import structural_faults
 from grove_operator.api.rules_sharing import nvlink_change_faults, nvlink_faults, sharing_faults
@@ -74,6 +76,10 @@ def validate_podcliqueset(
         default_scheduler=default_scheduler,
         schedulers=config.scheduler.names if config else None,
     )
+    if creating:  # a live set is what it is: its names can't be changed any more
+        faults += clash_faults(pcs)
+    faults += budget_faults(pcs)
+    faults += spread_faults(pcs)
     faults += sharing_faults(pcs)
     if creating:
         faults += nvlink_faults(pcs, is_enabled=config.network.auto_mnnvl_enabled if config else None)
