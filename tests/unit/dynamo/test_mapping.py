@@ -8,8 +8,8 @@ import pytest
 
 from grove_operator.api.kinds import Json
 from grove_operator.dynamo import mapping
+from grove_operator.dynamo.command import with_flags
 from grove_operator.dynamo.graph import MappingError
-from grove_operator.dynamo.multinode import with_flags
 
 
 def graph(services: Json, **spec: Any) -> Json:

@@ -23,6 +23,8 @@ MARK = "x-grove-core"
 PodSpec = Annotated[dict[str, Any], WithJsonSchema({"type": "object", MARK: "PodSpec"})]
 ExtraPodSpec = Annotated[dict[str, Any], WithJsonSchema({"type": "object", MARK: "ExtraPodSpec"})]
 """A pod spec without required parts, and Dynamo's `mainContainer`."""
+PodTemplate = Annotated[dict[str, Any], WithJsonSchema({"type": "object", MARK: "PodTemplate"})]
+"""A pod template: labels and annotations of its metadata, and a pod spec without required parts."""
 Probe = Annotated[dict[str, Any], WithJsonSchema({"type": "object", MARK: "Probe"})]
 MetricSpec = Annotated[dict[str, Any], WithJsonSchema({"type": "object", MARK: "MetricSpec"})]
 ResourceClaimTemplateSpec = Annotated[
@@ -73,7 +75,18 @@ def _spread_constraint() -> Json:
     return {**schema, "properties": properties, "required": ["topologyKey"]}
 
 
-_DERIVED = {"ExtraPodSpec": _extra_pod_spec, "SpreadConstraint": _spread_constraint}
+def _pod_template() -> Json:
+    words = {"type": "object", "additionalProperties": {"type": "string"}}
+    metadata = {"type": "object", "properties": {"annotations": words, "labels": words}}
+    pod = {key: value for key, value in core_schema("PodSpec").items() if key != "required"}
+    return {"type": "object", "properties": {"metadata": metadata, "spec": pod}}
+
+
+_DERIVED = {
+    "ExtraPodSpec": _extra_pod_spec,
+    "PodTemplate": _pod_template,
+    "SpreadConstraint": _spread_constraint,
+}
 
 
 def unknown_fields(schema: Json, value: Any, path: str = "") -> Iterator[str]:

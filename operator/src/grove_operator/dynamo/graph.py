@@ -1,28 +1,37 @@
-"""A DynamoGraphDeployment (v1alpha1) read into frozen views, with the defaults of the newest release."""
+"""A DynamoGraphDeployment of either version, read into frozen views.
+
+Everything both versions can say is read from its v1beta1 form; what v1alpha1 alone can say (ingress, pvcs, free
+component types, sub-types) from its v1alpha1 form. The conversions keep both whole, so either may have been written.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from grove_operator.api import names
+from grove_operator.api.dynamo_conversion import ALPHA, to_alpha, to_beta
+from grove_operator.api.dynamo_names import LEADER, WORKER, pod_clique_set_name
 from grove_operator.api.kinds import Json
+from grove_operator.dynamo.settings import DynamoSettings
 
 ETCD = "etcd"
 WORKER_TYPES = ("worker", "prefill", "decode")
+MAIN = "main"
 
 
 class MappingError(ValueError):
-    """The graph can't be turned into Grove objects; the text names the service, the fact and the remedy."""
+    """The graph can't be turned into Grove objects; the text names the component, the fact and the remedy."""
 
 
 @dataclass(frozen=True)
-class GraphService:
-    """One entry of `spec.services`. `lower` is its name in object names, `name` in labels."""
+class Component:
+    """One component. `lower` is its name in object names, `name` in labels; `said` is its v1alpha1 form."""
 
     name: str
     spec: Json
+    said: Json
 
     @property
     def lower(self) -> str:
@@ -30,7 +39,7 @@ class GraphService:
 
     @property
     def component_type(self) -> str:
-        return self.spec.get("componentType") or ""
+        return str(self.said.get("componentType") or "")
 
     @property
     def is_worker(self) -> bool:
@@ -40,6 +49,10 @@ class GraphService:
     def replicas(self) -> int:
         replicas = self.spec.get("replicas")
         return 1 if replicas is None else int(replicas)
+
+    @property
+    def min_available(self) -> int:
+        return int(self.spec.get("minAvailable") or 1)
 
     @property
     def nodes(self) -> int:
@@ -52,15 +65,44 @@ class GraphService:
         return self.nodes > 1
 
     @property
+    def is_group(self) -> bool:
+        """Whether a scaling group runs it, rather than a lone PodClique."""
+        grove = (self.spec.get("experimental") or {}).get("grove") or {}
+        return self.is_multinode or bool(grove.get("forceScalingGroup"))
+
+    @property
+    def clique_names(self) -> tuple[str, ...]:
+        return (f"{self.lower}{LEADER}", f"{self.lower}{WORKER}") if self.is_multinode else (self.lower,)
+
+    @property
+    def template(self) -> Json:
+        return self.spec.get("podTemplate") or {}
+
+    @property
     def main_container(self) -> Json:
-        return (self.spec.get("extraPodSpec") or {}).get("mainContainer") or {}
+        """As the user wrote it; {} when there is none."""
+        containers = (self.template.get("spec") or {}).get("containers") or ()
+        return next((c for c in containers if c.get("name") == MAIN), {})
+
+    @property
+    def has_adapter(self) -> bool:
+        return "scalingAdapter" in self.spec
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A whole deployment. `services` are in sorted order of their names, so that nothing rolls by chance."""
+    """A whole deployment. `components` are in sorted order of their names, so that nothing rolls by chance."""
 
     obj: Json
+    settings: DynamoSettings = field(default_factory=DynamoSettings)
+
+    @cached_property
+    def _alpha(self) -> Json:
+        return self.obj if self.obj.get("apiVersion", ALPHA) == ALPHA else to_alpha(self.obj)
+
+    @cached_property
+    def _beta(self) -> Json:
+        return to_beta(self.obj) if self.obj.get("apiVersion", ALPHA) == ALPHA else self.obj
 
     @property
     def name(self) -> str:
@@ -72,27 +114,39 @@ class Graph:
 
     @property
     def spec(self) -> Json:
-        return self.obj["spec"]  # type: ignore[no-any-return]
+        """The graph's own fields as v1beta1 spells them."""
+        return self._beta["spec"]  # type: ignore[no-any-return]
+
+    @property
+    def claims(self) -> list[Json]:
+        return self._alpha["spec"].get("pvcs") or []
 
     @property
     def annotations(self) -> Mapping[str, str]:
         return self.obj["metadata"].get("annotations") or {}
 
     @cached_property
-    def services(self) -> tuple[GraphService, ...]:
-        return tuple(GraphService(name, spec or {}) for name, spec in sorted((self.spec.get("services") or {}).items()))
+    def components(self) -> tuple[Component, ...]:
+        said = self._alpha["spec"].get("services") or {}
+        listed = sorted(self.spec.get("components") or (), key=lambda c: str(c["name"]))
+        return tuple(Component(c["name"], c, said.get(c["name"]) or {}) for c in listed)
 
     @property
     def discovery(self) -> str:
-        return self.annotations.get("nvidia.com/dynamo-discovery-backend", "kubernetes")
+        return self.annotations.get("nvidia.com/dynamo-discovery-backend", self.settings.discovery)
 
     @property
     def has_metrics(self) -> bool:
         return self.annotations.get("nvidia.com/enable-metrics", "true").lower() != "false"
 
-    def dynamo_namespace(self, service: GraphService) -> str:
+    @property
+    def has_picker(self) -> bool:
+        """Whether an endpoint picker chooses among the workers."""
+        return any(c.component_type == "epp" for c in self.components)
+
+    def dynamo_namespace(self, component: Component) -> str:
         """What the runtime calls its namespace; the old `dynamoNamespace` field is ignored, as in newer releases."""
-        if service.spec.get("globalDynamoNamespace"):
+        if component.spec.get("globalDynamoNamespace"):
             return "dynamo"
         return f"{self.namespace}-{self.name}".replace(".", "-")
 
@@ -100,26 +154,11 @@ class Graph:
     def discovery_account(self) -> str:
         return f"{self.name}-k8s-service-discovery"
 
-    def child_name(self, service: GraphService) -> str:
-        """The PodClique of a service of single-node instances, or the scaling group of multi-node ones."""
-        return names.pod_clique(self.name, 0, service.lower)
+    @cached_property
+    def set_name(self) -> str:
+        """Of the PodCliqueSet: the graph's, or a shorter one where the names below it would grow too long."""
+        return pod_clique_set_name(self.name, ((c.name, c.is_multinode, c.is_group) for c in self.components))
 
-
-def component_labels(graph: Graph, service: GraphService) -> dict[str, str]:
-    """Labels of a service's cliques and pods; these win over the user's."""
-    own = {
-        "nvidia.com/selector": f"{graph.name}-{service.lower}",
-        "nvidia.com/dynamo-graph-deployment-name": graph.name,
-        "nvidia.com/dynamo-component": service.name,
-        "nvidia.com/dynamo-namespace": graph.dynamo_namespace(service),
-    }
-    if service.component_type:
-        own["nvidia.com/dynamo-component-type"] = service.component_type
-    if service.spec.get("subComponentType"):
-        own["nvidia.com/dynamo-sub-component-type"] = service.spec["subComponentType"]
-    if graph.has_metrics:
-        own["nvidia.com/metrics-enabled"] = "true"
-    if graph.discovery != ETCD:
-        own |= {"nvidia.com/dynamo-discovery-backend": "kubernetes", "nvidia.com/dynamo-discovery-enabled": "true"}
-    extra = (service.spec.get("extraPodMetadata") or {}).get("labels") or {}
-    return {**(graph.spec.get("labels") or {}), **(service.spec.get("labels") or {}), **extra, **own}
+    def child_name(self, component: Component) -> str:
+        """The PodClique of a component of lone pods, or the scaling group of the others."""
+        return names.pod_clique(self.set_name, 0, component.lower)

@@ -1,198 +1,120 @@
-"""A service's pod spec: defaults of its component type, then what the user says on top (dynamo reference 2.6, 2.7)."""
+"""A component's pod spec: defaults of its type, then the user's template on top (dynamo reference 2.6, 2.7)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
+from grove_operator.api.dynamo_podtemplate import GPU, by_name, joined
 from grove_operator.api.kinds import Json
-from grove_operator.dynamo.graph import ETCD, Graph, GraphService
+from grove_operator.dynamo.defaults import container_defaults, picker_volumes
+from grove_operator.dynamo.environment import common_env, default_env, type_env
+from grove_operator.dynamo.graph import ETCD, MAIN, Component, Graph
+from grove_operator.dynamo.schedulers import scheduler_name
 
-HTTP_PORT, SYSTEM_PORT, NIXL_PORT, PLANNER_METRICS_PORT = 8000, 9090, 19090, 9085
 SHARED_MEMORY = "shared-memory"
-GPU = "nvidia.com/gpu"
+VLLM_CACHE = "/root/.cache/vllm"
+GRACE_S, PICKER_GRACE_S = 60, 130
+ACCOUNTS = {"planner": "planner-serviceaccount", "epp": "epp-serviceaccount"}
+NO_PULL_SECRETS = "nvidia.com/disable-image-pull-secret-discovery"
 
 
-def pod_spec(graph: Graph, service: GraphService) -> Json:
+def pod_spec(graph: Graph, component: Component, template: Json, backend: str) -> Json:
     """The pod spec of one instance of one node; multi-node roles are rewritten afterwards."""
-    extra = {
-        k: v for k, v in (service.spec.get("extraPodSpec") or {}).items() if k not in ("mainContainer", "containers")
-    }
-    sidecars = (service.spec.get("extraPodSpec") or {}).get("containers") or []
-    spec: Json = {"restartPolicy": "Always", "terminationGracePeriodSeconds": 60}
-    if "securityContext" not in extra:
+    user = dict(template.get("spec") or {})
+    containers = list(user.pop("containers", None) or ())
+    main: Json = next((c for c in containers if c.get("name") == MAIN), {})
+    sidecars = [_sidecar(graph, component, c) for c in containers if c.get("name") != MAIN]
+    is_picker = component.component_type == "epp"
+    spec: Json = {"restartPolicy": "Always", "terminationGracePeriodSeconds": PICKER_GRACE_S if is_picker else GRACE_S}
+    if "securityContext" not in user:
         spec["securityContext"] = {"fsGroup": 1000}
     if graph.discovery != ETCD:
         spec["serviceAccountName"] = graph.discovery_account
-    if service.component_type == "planner":
-        spec["serviceAccountName"] = "planner-serviceaccount"
-    spec |= extra
-    spec["containers"] = [_main_container(graph, service), *sidecars]
-    volumes = _by_name(_volumes(service), extra.get("volumes") or ())
-    if volumes:
+    if component.component_type in ACCOUNTS:
+        spec["serviceAccountName"] = ACCOUNTS[component.component_type]
+    if scheduler := scheduler_name(graph, component):
+        spec["schedulerName"] = scheduler
+    spec |= user
+    spec["containers"] = [_main_container(graph, component, main, backend), *sidecars]
+    own = [
+        *_shared_memory(component),
+        *_cache_claim(component),
+        *(picker_volumes(graph, component) if is_picker else ()),
+    ]
+    if volumes := by_name(own, user.get("volumes") or ()):
         spec["volumes"] = volumes
     return spec
 
 
-def gpus(service: GraphService) -> int:
+def gpus(component: Component) -> int:
     """GPUs of one pod: the main container's limit, else its request."""
-    for resources in (service.main_container.get("resources") or {}, _resources(service.spec.get("resources"))):
-        for side in ("limits", "requests"):
-            if GPU in (resources.get(side) or {}):
-                return int(resources[side][GPU])
+    resources = component.main_container.get("resources") or {}
+    for side in ("limits", "requests"):
+        if GPU in (resources.get(side) or {}):
+            return int(resources[side][GPU])
     return 0
 
 
-def _main_container(graph: Graph, service: GraphService) -> Json:
-    user = service.main_container
-    container: Json = {"name": "main", **_command(service), **_type_defaults(service)}
-    for probe in ("livenessProbe", "readinessProbe"):
-        if service.spec.get(probe):
-            container[probe] = service.spec[probe]
-    if resources := _resources(service.spec.get("resources")):
-        container["resources"] = resources
-    if secret := service.spec.get("envFromSecret"):
-        container["envFrom"] = [{"secretRef": {"name": secret}}]
-    container |= {k: v for k, v in user.items() if k not in ("name", "env", "envFrom", "volumeMounts", "ports")}
-    if user.get("envFrom"):
-        container["envFrom"] = [*container.get("envFrom", []), *user["envFrom"]]
-    if ports := _by_name(container.get("ports", ()), user.get("ports") or ()):
-        container["ports"] = ports
-    if mounts := _joined("mountPath", _mounts(service), user.get("volumeMounts") or ()):
-        container["volumeMounts"] = mounts
-    chosen = _by_name(
-        _default_env(graph, service),
-        graph.spec.get("envs") or (),
-        service.spec.get("envs") or (),
-        user.get("env") or (),
-    )
-    container["env"] = sorted(chosen, key=lambda variable: str(variable["name"]))
+def _main_container(graph: Graph, component: Component, user: Json, backend: str) -> Json:
+    container = _on_top({"name": MAIN, **container_defaults(graph, component, component.component_type, user)}, user)
+    mounts = [
+        *((_shm_mount(),) if _shared_memory(component) else ()),
+        *_cache_mount(component, backend),
+        *(container.get("volumeMounts") or ()),
+    ]
+    if merged := joined("mountPath", mounts):
+        container["volumeMounts"] = merged
+    cache = _cache_mount(component, backend) if backend == "vllm" else []
+    root = [{"name": "VLLM_CACHE_ROOT", "value": mount["mountPath"]} for mount in cache]
+    container["env"] = _env(default_env(graph, component), root, graph.spec.get("env") or (), user.get("env") or ())
     return container
 
 
-def _command(service: GraphService) -> Json:
-    """Default command and args, as far as the user gives none: a user's list replaces, it is never merged."""
-    user = service.main_container
-    if user.get("command"):
-        return {}
-    if service.component_type == "frontend":
-        if user.get("args"):
-            return {"command": ["python3"]}
-        return {"command": ["python3"], "args": ["-m", "dynamo.frontend"]}
-    if service.is_worker:
-        return {"command": ["/bin/sh", "-c"]}
-    return {}
+def _sidecar(graph: Graph, component: Component, user: Json) -> Json:
+    """As written, except the frontend sidecar, which gets what a frontend gets."""
+    if user.get("name") != component.spec.get("frontendSidecar"):
+        return user
+    container = _on_top({"name": user["name"], **container_defaults(graph, component, "frontend", user)}, user)
+    own = [{"name": n, "value": v} for n, v in type_env(graph, component, "frontend").items()]
+    common = common_env(graph, component, user["name"])
+    container["env"] = _env(common, own, graph.spec.get("env") or (), user.get("env") or ())
+    return container
 
 
-def _type_defaults(service: GraphService) -> Json:
-    if service.component_type == "frontend":
-        return {
-            "ports": [{"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"}],
-            "livenessProbe": _probe("/live", "http", initial=15, period=10, timeout=1, failures=3),
-            "readinessProbe": _probe("/health", "http", initial=10, period=10, timeout=3, failures=3),
-        }
-    probes = {
-        "livenessProbe": _probe("/live", "system", period=5, timeout=4, failures=1),
-        "readinessProbe": _probe("/health", "system", period=10, timeout=4, failures=3),
-        "startupProbe": _probe("/live", "system", period=10, timeout=5, failures=720),
-    }
-    system = {"name": "system", "containerPort": SYSTEM_PORT, "protocol": "TCP"}
-    if service.is_worker:
-        return {"ports": [system, {"name": "nixl", "containerPort": NIXL_PORT, "protocol": "TCP"}], **probes}
-    if service.component_type == "planner":
-        metrics = {"name": "metrics", "containerPort": PLANNER_METRICS_PORT, "protocol": "TCP"}
-        return {"ports": [metrics, system], **probes}
-    return {}
+def _on_top(defaults: Json, user: Json) -> Json:
+    """Lists with names are merged by them; everything else of the user's replaces the default."""
+    out = {**defaults, **{k: v for k, v in user.items() if k not in ("name", "env", "volumeMounts", "ports")}}
+    if ports := by_name(defaults.get("ports") or (), user.get("ports") or ()):
+        out["ports"] = ports
+    if mounts := joined("mountPath", defaults.get("volumeMounts") or (), user.get("volumeMounts") or ()):
+        out["volumeMounts"] = mounts
+    return out
 
 
-def _probe(path: str, port: str, *, period: int, timeout: int, failures: int, initial: int = 0) -> Json:
-    probe: Json = {"httpGet": {"path": path, "port": port}}
-    if initial:
-        probe["initialDelaySeconds"] = initial
-    return {**probe, "periodSeconds": period, "timeoutSeconds": timeout, "failureThreshold": failures}
+def _env(*lists: Iterable[Json]) -> list[Json]:
+    """By name, later ones first, sorted: the pods' hash must not depend on the order in which they were written."""
+    return sorted(by_name(*lists), key=lambda variable: str(variable["name"]))
 
 
-def _default_env(graph: Graph, service: GraphService) -> list[Json]:
-    namespace = graph.dynamo_namespace(service)
-    values = {
-        "DYN_NAMESPACE": namespace,
-        "DYN_COMPONENT": service.component_type,
-        "DYN_PARENT_DGD_K8S_NAME": graph.name,
-        "DYN_PARENT_DGD_K8S_NAMESPACE": graph.namespace,
-    }
-    if graph.discovery != ETCD:
-        values["DYN_DISCOVERY_BACKEND"] = "kubernetes"
-    if service.component_type == "frontend":
-        values |= {
-            "DYNAMO_PORT": str(HTTP_PORT),
-            "DYN_HTTP_PORT": str(HTTP_PORT),
-            "DYN_NAMESPACE_PREFIX": namespace,
-            "NVIDIA_VISIBLE_DEVICES": "void",
-        }
-    elif service.is_worker:
-        values |= {
-            "DYN_SYSTEM_ENABLED": "true",
-            "DYN_SYSTEM_PORT": str(SYSTEM_PORT),
-            "DYN_SYSTEM_USE_ENDPOINT_HEALTH_STATUS": '["generate"]',
-            "DYN_HEALTH_CHECK_ENABLED": "false",
-            "NIXL_TELEMETRY_ENABLE": "n",
-            "NIXL_TELEMETRY_EXPORTER": "prometheus",
-            "NIXL_TELEMETRY_PROMETHEUS_PORT": str(NIXL_PORT),
-        }
-    elif service.component_type == "planner":
-        values |= {"PLANNER_PROMETHEUS_PORT": str(PLANNER_METRICS_PORT), "DYN_SYSTEM_PORT": str(SYSTEM_PORT)}
-    fields = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace", "POD_UID": "metadata.uid"}
-    return [
-        *({"name": name, "value": value} for name, value in values.items()),
-        *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
-    ]
+def _shared_memory(component: Component) -> list[Json]:
+    size = component.spec.get("sharedMemorySize")
+    if size is not None and str(size) == "0":
+        return []
+    memory = {"medium": "Memory", "sizeLimit": str(size if size is not None else "8Gi")}
+    return [{"name": SHARED_MEMORY, "emptyDir": memory}]
 
 
-def _resources(said: Json | None) -> Json:
-    """Dynamo's shorthand `{limits: {cpu, memory, gpu, gpuType, custom}}` as Kubernetes spells it."""
-    result: Json = {}
-    for side in ("requests", "limits"):
-        amounts = (said or {}).get(side) or {}
-        items = {name: str(amounts[name]) for name in ("cpu", "memory") if amounts.get(name)}
-        if amounts.get("gpu"):
-            items[amounts.get("gpuType") or GPU] = str(amounts["gpu"])
-        items |= {name: str(amount) for name, amount in (amounts.get("custom") or {}).items()}
-        if items:
-            result[side] = items
-    if (said or {}).get("claims"):
-        result["claims"] = (said or {})["claims"]
-    return result
+def _shm_mount() -> Json:
+    return {"name": SHARED_MEMORY, "mountPath": "/dev/shm"}  # noqa: S108 - where shared memory lives
 
 
-def _volumes(service: GraphService) -> list[Json]:
-    volumes: list[Json] = []
-    shared = service.spec.get("sharedMemory") or {}
-    if not shared.get("disabled"):
-        memory = {"medium": "Memory", "sizeLimit": str(shared.get("size") or "8Gi")}
-        volumes.append({"name": SHARED_MEMORY, "emptyDir": memory})
-    claims = dict.fromkeys(mount["name"] for mount in service.spec.get("volumeMounts") or ())
-    return volumes + [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in claims]
+def _cache_claim(component: Component) -> list[Json]:
+    cache = component.spec.get("compilationCache")
+    return [{"name": cache["pvcName"], "persistentVolumeClaim": {"claimName": cache["pvcName"]}}] if cache else []
 
 
-def _mounts(service: GraphService) -> list[Json]:
-    mounts: list[Json] = []
-    if not (service.spec.get("sharedMemory") or {}).get("disabled"):
-        mounts.append({"name": SHARED_MEMORY, "mountPath": "/dev/shm"})  # noqa: S108 - where shared memory lives
-    for mount in service.spec.get("volumeMounts") or ():
-        path = mount.get("mountPoint") or ("/root/.cache/vllm" if mount.get("useAsCompilationCache") else "")
-        if path:
-            mounts.append({"name": mount["name"], "mountPath": path})
-    return mounts
-
-
-def _by_name(*lists: Iterable[Json]) -> list[Json]:
-    return _joined("name", *lists)
-
-
-def _joined(key: str, *lists: Iterable[Json]) -> list[Json]:
-    """Lists joined, a later entry in the place of an earlier one with the same `key`."""
-    result: dict[Any, Json] = {}
-    for entries in lists:
-        for entry in entries:
-            result[entry.get(key, len(result))] = entry
-    return list(result.values())
+def _cache_mount(component: Component, backend: str) -> list[Json]:
+    """Without a path of its own, where the backend looks; only vLLM's place is known."""
+    cache = component.spec.get("compilationCache")
+    path = cache and (cache.get("mountPath") or (VLLM_CACHE if backend == "vllm" else ""))
+    return [{"name": cache["pvcName"], "mountPath": path}] if cache and path else []

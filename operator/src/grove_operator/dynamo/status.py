@@ -7,7 +7,7 @@ from datetime import datetime
 
 from grove_operator.api import conditions
 from grove_operator.api.kinds import Json
-from grove_operator.dynamo.graph import Graph, GraphService
+from grove_operator.dynamo.graph import Component, Graph
 
 
 def status(
@@ -17,12 +17,12 @@ def status(
     graph, old = Graph(dgd), dgd.get("status") or {}
     waiting: list[str] = []
     services: Json = {}
-    for service in graph.services:
-        name = graph.child_name(service)
-        live = (groups if service.is_multinode else cliques).get(name)
-        services[service.name] = _service_status(service, name, live)
-        if why := _not_ready(service, live):
-            waiting.append(f"{service.name}: {why}")
+    for component in graph.components:
+        name = graph.child_name(component)
+        live = (groups if component.is_group else cliques).get(name)
+        services[component.name] = _service_status(component, name, live)
+        if why := _not_ready(component, live):
+            waiting.append(f"{component.name}: {why}")
     if troubles:
         state, ready, reason, message = "failed", False, "failed_to_reconcile_the_resources", "; ".join(troubles)
     elif waiting:
@@ -40,29 +40,29 @@ def status(
     }
 
 
-def _service_status(service: GraphService, name: str, live: Json | None) -> Json:
+def _service_status(component: Component, name: str, live: Json | None) -> Json:
     """Counters of one service; readyReplicas is for cliques only, availableReplicas for scaling groups only."""
     said = (live or {}).get("status") or {}
     result: Json = {
-        "componentKind": "PodCliqueScalingGroup" if service.is_multinode else "PodClique",
+        "componentKind": "PodCliqueScalingGroup" if component.is_group else "PodClique",
         "componentName": name,
         "componentNames": [name],
         "replicas": said.get("replicas", 0),
         "updatedReplicas": said.get("updatedReplicas", 0),
         "scheduledReplicas": said.get("scheduledReplicas", 0),
     }
-    counter = "availableReplicas" if service.is_multinode else "readyReplicas"
+    counter = "availableReplicas" if component.is_group else "readyReplicas"
     return {**result, counter: said.get(counter, 0)}
 
 
-def _not_ready(service: GraphService, live: Json | None) -> str:
+def _not_ready(component: Component, live: Json | None) -> str:
     """'' when the service runs as wished; 0 replicas count as ready."""
     if live is None:
         return "not created yet"
-    said, wanted = live.get("status") or {}, service.replicas
+    said, wanted = live.get("status") or {}, component.replicas
     if said.get("observedGeneration", 0) < live["metadata"].get("generation", 1):
         return "not observed yet"
-    counter = "availableReplicas" if service.is_multinode else "readyReplicas"
+    counter = "availableReplicas" if component.is_group else "readyReplicas"
     ready, updated, replicas = said.get(counter, 0), said.get("updatedReplicas", 0), said.get("replicas", 0)
     if live["spec"]["replicas"] != wanted or replicas != wanted:
         return f"{replicas} of {wanted} replicas exist"
