@@ -1,12 +1,15 @@
-"""Handing a client-side manager's fields to the server-side-apply manager. Pure.
+"""Who owns which field of a live object, and what that means for an apply. Pure.
 
-Without this the first apply after a client-side create conflicts with the creator, and fields that were dropped from
-the program would stay, since another manager still owns them.
+Handing over: without it the first apply after a client-side create conflicts with the creator, and fields that were
+dropped from the program would stay, since another manager still owns them. Ignoring: a path of `ignoreChanges` that
+another manager owns (an autoscaler's replicas) is left out of the apply, so that neither side fights for it.
 """
 
 from __future__ import annotations
 
 import copy
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from standin_provider.wire import Json
@@ -20,6 +23,7 @@ _HANDED_OVER = frozenset(
         *((name, "Update") for name in _OURS),
     }
 )
+_QUOTED = re.compile(r'\["(\w+)"\]', re.ASCII)
 
 
 def needs_force_in_preview(live: Json) -> bool:
@@ -44,6 +48,42 @@ def handed_over(live: Json, manager: str) -> list[Json] | None:
     base = (ours or given)[0]
     merged = {**base, "manager": manager, "operation": "Apply", "fieldsV1": fields}
     return [*(e for e in kept if e not in ours), merged]
+
+
+def without_ignored(body: Json, live: Json, manager: str, ignored: Iterable[str]) -> Json:
+    """What to apply where `ignored` (`spec.replicas`) may be somebody else's: theirs alone is left out, anything else
+    is sent as it is live. As in the official provider, paths with a list index or a key of more than letters, digits
+    and underscores are passed over."""
+    plain = (_QUOTED.sub(r".\1", path) for path in ignored)
+    paths = [tuple(path.split(".")) for path in plain if "[" not in path]
+    if not paths:
+        return body
+    entries = live["metadata"].get("managedFields") or []
+    result = copy.deepcopy(body)
+    for path in paths:
+        owners = {e.get("manager") for e in entries if _owns(e.get("fieldsV1") or {}, path)}
+        holder, found = _holder(live, path), _holder(result, path)
+        if owners and manager not in owners:
+            if found is not None:
+                found.pop(path[-1], None)
+        elif holder is not None and found is not None and path[-1] in holder:
+            found[path[-1]] = copy.deepcopy(holder[path[-1]])
+    return result
+
+
+def _owns(fields: Json, path: tuple[str, ...]) -> bool:
+    node: Any = fields
+    for part in path:
+        node = node.get(f"f:{part}") if isinstance(node, dict) else None
+    return node is not None
+
+
+def _holder(obj: Json, path: tuple[str, ...]) -> Json | None:
+    """The map that has the path's last part as a key, None if there is no such map."""
+    node: Any = obj
+    for part in path[:-1]:
+        node = node.get(part) if isinstance(node, dict) else None
+    return node if isinstance(node, dict) else None
 
 
 def _union(a: Any, b: Any) -> Any:

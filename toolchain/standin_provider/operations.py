@@ -17,7 +17,7 @@ from standin_provider.annotations import Settings, read_settings
 from standin_provider.apiserver import ApiServer, ResourceType
 from standin_provider.errors import ApiFailure, Cancelled, NotReady, ProviderError, Unmodelled, Unreachable
 from standin_provider.journal import Entry, Journal
-from standin_provider.managed_fields import handed_over, needs_force_in_preview
+from standin_provider.managed_fields import handed_over, needs_force_in_preview, without_ignored
 from standin_provider.objects import CLIENT_MANAGER, describe, identity, is_built_in, is_crd, to_object
 from standin_provider.settings import ProviderSettings
 from standin_provider.waiting import Wait
@@ -47,6 +47,8 @@ class Operation:
     cluster: Cluster
     report: Callable[[str], None]
     timeout_s: float = 0.0
+    ignored: tuple[str, ...] = ()
+    """Paths of the resource's `ignoreChanges`, for updates."""
 
     def create(self, inputs: Tree, *, preview: bool) -> tuple[Json, str] | None:
         """(live object, field manager); None if a preview can't know better than the inputs. Raises NotReady (it was
@@ -190,7 +192,8 @@ class Operation:
                 {"op": "replace", "path": "/metadata/managedFields", "value": entries},
                 {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
             ]
-            self.cluster.api.request("PATCH", path, patch, content_type="application/json-patch+json")
+            live = self.cluster.api.request("PATCH", path, patch, content_type="application/json-patch+json")
+        body = without_ignored(body, live, manager, self.ignored)
         query = _query(manager, body, dry_run=preview)
         if settings.force or (preview and needs_force_in_preview(live)):
             query["force"] = "true"

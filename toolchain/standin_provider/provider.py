@@ -370,6 +370,7 @@ class StandinProvider(provider_pb2_grpc.ResourceProviderServicer):
             instance.cluster,
             lambda text: self.log.status(instance.engine, urn, redact(text, redacted)),
             float(getattr(request, "timeout", 0.0)),
+            tuple(getattr(request, "ignoreChanges", ())),
         )
 
     def _abort_not_ready(

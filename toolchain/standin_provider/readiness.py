@@ -1,8 +1,8 @@
 """When an object counts as ready where no `pulumi.com/waitFor` says so, kind by kind. Pure.
 
-Modelled: Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, Pod, Service, Namespace. As in the official provider
-there is no waiting for CRDs, custom resources and plain data (ConfigMap, RBAC, ...). Kinds whose waiting isn't modelled
-raise, unless `pulumi.com/skipAwait` or `waitFor` says what to do.
+Modelled: Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, Pod, Service, Namespace, ResourceQuota. As in the
+official provider there is no waiting for CRDs, custom resources and plain data (ConfigMap, RBAC, ...). Kinds whose
+waiting isn't modelled raise, unless `pulumi.com/skipAwait` or `waitFor` says what to do.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ _NOT_MODELLED = {
     ("", "PersistentVolumeClaim"),
     ("", "PersistentVolume"),
     ("", "ReplicationController"),
-    ("", "ResourceQuota"),
     ("networking.k8s.io", "Ingress"),
     ("batch", "CronJob"),
 }
@@ -146,6 +145,13 @@ def _namespace(live: Json) -> str:
     return "" if phase in (None, "Active") else f"phase {phase}"
 
 
+def _resource_quota(live: Json) -> str:
+    """Ready when the quota controller has taken over the limits as they are written, amounts compared as text."""
+    wanted, counted = (live.get("spec") or {}).get("hard") or {}, _status(live).get("hard") or {}
+    missing = sorted(name for name in wanted.keys() | counted.keys() if wanted.get(name) != counted.get(name))
+    return f"its controller does not count {', '.join(missing)} yet" if missing else ""
+
+
 _CHECKS: dict[tuple[str, str], Check] = {
     ("apps", "Deployment"): _deployment,
     ("apps", "StatefulSet"): _stateful_set,
@@ -155,4 +161,5 @@ _CHECKS: dict[tuple[str, str], Check] = {
     ("", "Pod"): _pod,
     ("", "Service"): _service,
     ("", "Namespace"): _namespace,
+    ("", "ResourceQuota"): _resource_quota,
 }

@@ -10,11 +10,12 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from grove_operator.localcluster.controlplane_bare import BareControlPlane
+from grove_operator.localcluster.controlplane_bare import BareControlPlane, bare_control_plane
 from tests.conformance.standin.collected import garbage_collector
 
 pytestmark = pytest.mark.needs_tools
@@ -39,8 +40,16 @@ Remote("PodCliqueSet", "from-afar", args, pulumi.ResourceOptions(depends_on=[crd
 """
 
 
+@pytest.fixture(scope="module")
+def empty_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareControlPlane]:
+    """A control plane of its own, without CRDs: the program makes them. Deletion ends, as there is a collector."""
+    root = tmp_path_factory.mktemp("plugin")
+    with bare_control_plane(root / "cluster") as running, garbage_collector(running.kubeconfig, root / "gc.log"):
+        yield running
+
+
 def test_components_are_constructed_for_a_program_that_knows_only_their_tokens(
-    control_plane: BareControlPlane, tmp_path: Path
+    empty_cluster: BareControlPlane, tmp_path: Path
 ) -> None:
     (tmp_path / "__main__.py").write_text(PROGRAM)
     executable = tmp_path / "plugin" / "pulumi-resource-grove-components"
@@ -53,7 +62,7 @@ def test_components_are_constructed_for_a_program_that_knows_only_their_tokens(
         "plugins": {"providers": [{"name": "grove-components", "path": str(executable.parent)}]},
     }
     (tmp_path / "Pulumi.yaml").write_text(json.dumps(project))
-    environment = os.environ | {"GROVE_HOME": str(tmp_path / "home"), "KUBECONFIG": str(control_plane.kubeconfig)}
+    environment = os.environ | {"GROVE_HOME": str(tmp_path / "home"), "KUBECONFIG": str(empty_cluster.kubeconfig)}
 
     def pulumi(*args: str) -> str:
         entry = "from grove_operator.cli.main import main; main()"
@@ -71,13 +80,12 @@ def test_components_are_constructed_for_a_program_that_knows_only_their_tokens(
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    with garbage_collector(control_plane.kubeconfig, tmp_path / "gc.log"):
-        pulumi("up", "--yes", "--skip-preview")
-        pulumi("preview", "--expect-no-changes")
-        resources = json.loads(pulumi("stack", "export"))["deployment"]["resources"]
-        children = {resource["urn"].partition("::afar::")[2]: resource for resource in resources}
-        prefix = "grove-components:index:PodCliqueSet$kubernetes:grove.io/v1alpha1:PodCliqueSet::from-afar"
-        made = children[prefix]["outputs"]
-        assert made["spec"]["template"]["cliques"][0]["spec"]["replicas"] == 2
-        assert made["metadata"]["uid"]
-        pulumi("destroy", "--yes", "--skip-preview")
+    pulumi("up", "--yes", "--skip-preview")
+    pulumi("preview", "--expect-no-changes")
+    resources = json.loads(pulumi("stack", "export"))["deployment"]["resources"]
+    children = {resource["urn"].partition("::afar::")[2]: resource for resource in resources}
+    prefix = "grove-components:index:PodCliqueSet$kubernetes:grove.io/v1alpha1:PodCliqueSet::from-afar"
+    made = children[prefix]["outputs"]
+    assert made["spec"]["template"]["cliques"][0]["spec"]["replicas"] == 2
+    assert made["metadata"]["uid"]
+    pulumi("destroy", "--yes", "--skip-preview")

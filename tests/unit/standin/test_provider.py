@@ -11,7 +11,6 @@ import grpc
 import pytest
 
 from standin_provider.errors import ProviderError, Unmodelled
-from standin_provider.managed_fields import handed_over, needs_force_in_preview
 from standin_provider.settings import faults, read_settings, replaced_by, require_loopback
 from tests.unit.standin.attached import Attached, attached
 from tests.unit.standin.fake_apiserver import FakeApiServer, fake_apiserver, kubeconfig
@@ -241,25 +240,3 @@ def test_an_import_takes_everything_but_what_the_server_fills_in(standin: Attach
     provider.call("Create", create(config_map(k="1")))
     read = provider.call("Read", {"id": "n/a", "type": "kubernetes:core/v1:ConfigMap", "urn": "urn:x"})
     assert read["inputs"] == config_map(k="1")
-
-
-def test_fields_of_client_side_managers_go_to_the_applying_one_and_status_stays() -> None:
-    entry = {"apiVersion": "v1", "fieldsType": "FieldsV1"}
-    live = {
-        "metadata": {
-            "managedFields": [
-                {**entry, "manager": "pulumi-kubernetes", "operation": "Update", "fieldsV1": {"f:spec": {"f:a": {}}}},
-                {**entry, "manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {"f:b": {}}}},
-                {**entry, "manager": "controller", "operation": "Update", "subresource": "status", "fieldsV1": {}},
-            ]
-        }
-    }
-    assert needs_force_in_preview(live)
-    entries = handed_over(live, "pulumi-kubernetes-1")
-    assert entries is not None
-    assert [(e["manager"], e["operation"]) for e in entries] == [
-        ("controller", "Update"),
-        ("pulumi-kubernetes-1", "Apply"),
-    ]
-    assert entries[1]["fieldsV1"] == {"f:spec": {"f:a": {}, "f:b": {}}}
-    assert handed_over({"metadata": {"managedFields": entries}}, "pulumi-kubernetes-1") is None

@@ -122,6 +122,18 @@ def test_plain_data_custom_resources_and_external_services_are_ready_at_once() -
         assert readiness_of(obj) is None
 
 
+def test_a_quota_is_ready_when_its_controller_counts_what_is_written() -> None:
+    written = {"requests.nvidia.com/gpu": "16", "pods": "50"}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "spec": {"hard": written}}
+    check = readiness_of(quota)
+    assert check is not None
+    assert check(quota) == "its controller does not count pods, requests.nvidia.com/gpu yet"
+    assert "requests.nvidia.com/gpu" in check(
+        {**quota, "status": {"hard": {**written, "requests.nvidia.com/gpu": "8"}}}
+    )
+    assert check({**quota, "status": {"hard": written}}) == ""
+
+
 def test_a_kind_whose_waiting_is_not_modelled_raises() -> None:
     with pytest.raises(Unmodelled, match="Ingress"):
         readiness_of({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress"})
