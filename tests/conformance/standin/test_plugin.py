@@ -42,9 +42,8 @@ Remote("PodCliqueSet", "from-afar", args, pulumi.ResourceOptions(depends_on=[crd
 
 @pytest.fixture(scope="module")
 def empty_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareControlPlane]:
-    """A control plane of its own, without CRDs: the program makes them. Deletion ends, as there is a collector."""
-    root = tmp_path_factory.mktemp("plugin")
-    with bare_control_plane(root / "cluster") as running, garbage_collector(running.kubeconfig, root / "gc.log"):
+    """A control plane of its own, without CRDs: the program makes them."""
+    with bare_control_plane(tmp_path_factory.mktemp("plugin")) as running:
         yield running
 
 
@@ -88,4 +87,6 @@ def test_components_are_constructed_for_a_program_that_knows_only_their_tokens(
     made = children[prefix]["outputs"]
     assert made["spec"]["template"]["cliques"][0]["spec"]["replicas"] == 2
     assert made["metadata"]["uid"]
-    pulumi("destroy", "--yes", "--skip-preview")
+    # A collector that starts after the CRDs were made knows their kinds at once; a running one needs up to 30 s.
+    with garbage_collector(empty_cluster.kubeconfig, tmp_path / "gc.log"):
+        pulumi("destroy", "--yes", "--skip-preview")
