@@ -49,6 +49,74 @@ def leader_worker(name: str = "web") -> Json:
     return pcs(clique("router"), clique("leader"), clique("worker", replicas=3), name=name, groups=[group])
 
 
+def everything() -> Json:
+    """A valid set that uses every part of the API at once (with TOPOLOGY)."""
+    out = leader_worker()
+    out["metadata"] |= {"labels": {"kai.scheduler/queue": "q"}, "annotations": {"grove.io/mnnvl-group": "none"}}
+    out["spec"]["replicaSpreadConstraints"] = [
+        {"topologyKey": "zone", "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}
+    ]
+    template = out["spec"]["template"]
+    template |= {
+        "cliqueStartupType": "CliqueStartupTypeExplicit",
+        "priorityClassName": "high",
+        "topologyConstraint": {"topologyName": "default", "pack": {"required": "zone", "preferred": "rack"}},
+        "resourceClaimTemplates": [
+            {"name": "nics", "templateSpec": {"spec": {"devices": {"requests": [{"name": "n"}]}}}}
+        ],
+        "resourceSharing": [
+            {
+                "name": "nics",
+                "scope": "PerReplica",
+                "filter": {"childCliqueNames": ["router"], "childScalingGroupNames": ["decode"]},
+            }
+        ],
+    }
+    router, leader, _ = template["cliques"]
+    router |= {
+        "labels": {"team": "a"},
+        "annotations": {"example.test/note": "x"},
+        "topologyConstraint": {"pack": {"required": "rack"}},
+        "resourceSharing": [{"name": "shared", "namespace": "other", "scope": "AllReplicas"}],
+        "rollingUpdate": {"maxUnavailable": 1, "progressDeadline": "1m"},
+    }
+    router["spec"]["autoScalingConfig"] = {"minReplicas": 1, "maxReplicas": 3, "metrics": [{"type": "Resource"}]}
+    router["spec"]["podSpec"]["containers"][0]["env"] = [{"name": "A", "value": "b"}]
+    leader["spec"]["startsAfter"] = ["router"]
+    (group,) = template["podCliqueScalingGroups"]
+    group |= {
+        "annotations": {"example.test/note": "x"},
+        "scaleConfig": {"minReplicas": 1, "maxReplicas": 4},
+        "resourceSharing": [{"name": "nics", "scope": "AllReplicas", "filter": {"childCliqueNames": ["leader"]}}],
+        "topologyConstraint": {"pack": {"required": "block"}},
+        "rollingUpdate": {"maxUnavailable": 1},
+    }
+    return out
+
+
+def podgangset() -> Json:
+    """A set of an early release, with all that it could say."""
+    spec = {
+        "replicas": 2,
+        "replicaSpreadConstraints": [
+            {"topologyKey": "zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"},
+        ],
+        "template": {
+            "cliques": [clique("router"), clique("leader"), clique("worker", replicas=3)],
+            "cliqueStartupType": "CliqueStartupTypeInOrder",
+            "priorityClassName": "high",
+            "headlessServiceConfig": {"publishNotReadyAddresses": True},
+            "schedulingPolicyConfig": {"networkPackGroupConfigs": [{"cliqueNames": ["leader", "worker"]}]},
+            "terminationDelay": "1m",
+            "podCliqueScalingGroups": [
+                {"name": "decode", "cliqueNames": ["leader", "worker"], "scaleConfig": {"maxReplicas": 3}}
+            ],
+        },
+    }
+    metadata = {"name": "web", "namespace": "default"}
+    return {"apiVersion": "grove.io/v1alpha1", "kind": "PodGangSet", "metadata": metadata, "spec": spec}
+
+
 def graph(**services: Json) -> Json:
     return {
         "apiVersion": "nvidia.com/v1alpha1",

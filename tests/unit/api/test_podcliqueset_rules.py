@@ -39,7 +39,7 @@ def test_a_leader_worker_set_has_no_fault() -> None:
         (f"{T}.cliques.0.spec.podSpec.nodeName", "n1", f"{T}.cliques[0].spec.podSpec.nodeName", "Invalid"),
         (
             f"{T}.cliques.0.spec.podSpec.topologySpreadConstraints",
-            [{}],
+            [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
             f"{T}.cliques[0].spec.podSpec.topologySpreadConstraints",
             "Invalid",
         ),
@@ -164,7 +164,10 @@ def test_shared_claims_refer_to_what_exists() -> None:
     request = {"spec": {"devices": {"requests": [{"name": "gpu"}]}}}
     manifest = pcs(
         clique("a"),
-        resourceClaimTemplates=[{"name": "nics", "templateSpec": request}, {"name": "nics", "templateSpec": {}}],
+        resourceClaimTemplates=[
+            {"name": "nics", "templateSpec": request},
+            {"name": "nics", "templateSpec": {"spec": {}}},
+        ],
         resourceSharing=[
             {"name": "nics", "namespace": "x", "scope": "PerReplica", "filter": {"childCliqueNames": ["b"]}},
             {"name": "nics", "scope": "AllReplicas", "filter": {}},

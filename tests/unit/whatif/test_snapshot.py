@@ -30,7 +30,7 @@ def leaky_container() -> Json:
         "env": [{"name": "TOKEN", "value": SECRET}],
         "envFrom": [{"configMapRef": {"name": SECRET}}],
         "lifecycle": {"preStop": {"exec": {"command": [SECRET]}}},
-        "livenessProbe": {"httpGet": {"httpHeaders": [{"name": "Authorization", "value": SECRET}]}},
+        "livenessProbe": {"httpGet": {"port": 80, "httpHeaders": [{"name": "Authorization", "value": SECRET}]}},
         "resources": {"limits": {"nvidia.com/gpu": "1"}},
         "ports": [{"containerPort": 80, "hostPort": 8080}],
     }

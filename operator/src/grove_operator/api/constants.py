@@ -24,6 +24,8 @@ ANNOTATION_RECONCILE_TRIGGER = "grove.io/reconcile-trigger"
 ANNOTATION_MNNVL_GROUP = "grove.io/mnnvl-group"
 ANNOTATION_ENDS_IN_A_ROW = "grove.io/ends-in-a-row"
 """On pods: how many predecessors at their index ended shortly before; spaces their replacements."""
+ANNOTATION_CONVERTED_FROM = "grove.io/converted-from-podgangset"
+"""On PodCliqueSets: UID of the PodGangSet that they were made from."""
 GROVE_PREFIX = "grove.io/"
 
 SCHEDULING_GATE = "grove.io/podgang-pending-creation"

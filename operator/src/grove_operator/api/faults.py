@@ -91,16 +91,17 @@ def _fault(model: type[BaseModel], problem: ErrorDetails) -> Fault:
             expected = problem["ctx"]["expected"]
             return Fault(where, "NotSupported", f"{problem['input']!r} is not supported", f"use one of {expected}")
         case "string_type" if isinstance(problem["input"], int | float):
-            shown = str(problem["input"]).lower()
-            return Fault(where, "Invalid", f"must be a string, not {shown}", f'write "{shown}" in quotes')
+            said = str(problem["input"]).lower()
+            return Fault(where, "Invalid", f"must be a string, not {said}", f'write "{said}" in quotes')
         case "value_error":
             fact, _, remedy = problem["msg"].removeprefix("Value error, ").partition("; ")
             return Fault(where, "Invalid", fact, remedy or "correct it")
     fact = problem["msg"][0].lower() + problem["msg"][1:]
-    return Fault(where, "Invalid", f"{fact} (got {_shown(problem['input'])})", "correct it")
+    return Fault(where, "Invalid", f"{fact} (got {shown(problem['input'])})", "correct it")
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as a message can hold it: at most 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

@@ -19,6 +19,7 @@ from itertools import combinations
 
 from grove_operator.api.faults import Fault, path
 from grove_operator.api.podcliqueset import PodCliqueSet
+from grove_operator.api.syntax import text
 
 TEMPLATE = "spec.template"
 _INDEX = re.compile(r"0|[1-9][0-9]*")
@@ -82,6 +83,6 @@ def clash_faults(pcs: PodCliqueSet) -> Iterator[Fault]:
     """One fault for each pair of differently named parts whose objects could be called the same."""
     for one, other in combinations(shapes(pcs), 2):
         if one.part != other.part and one.can_equal(other):
-            base = f"{pcs.metadata.get('name') or '<name>'}-N"
+            base = f"{text(pcs.metadata, 'name') or '<name>'}-N"
             fact = f"{other.part} and {one.part} would both need the {one.kind} {base}-{one.shared_with(other)}"
             yield Fault(other.field, "Invalid", fact, "rename one of them")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from grove_operator.api.duration import duration_s
 from grove_operator.api.faults import Advice, Fault, path
@@ -12,7 +11,6 @@ from grove_operator.api.syntax import is_label_key
 
 TEMPLATE = "spec.template"
 SPREAD = "spec.replicaSpreadConstraints"
-SPREAD_MODES = ("ScheduleAnyway", "DoNotSchedule")
 PER_POD = ("labelSelector", "matchLabelKeys", "minDomains", "nodeAffinityPolicy", "nodeTaintsPolicy")
 """Fields of a topology spread constraint that speak of single pods; replicas are counted without them."""
 
@@ -49,28 +47,11 @@ def _budget_faults(field: str, budget: RollingUpdate, strategy: str, min_availab
 
 
 def spread_faults(pcs: PodCliqueSet) -> Iterator[Fault]:
-    """`replicaSpreadConstraints`: known keys and modes, each pair once. Defaults may still be absent."""
-    seen: set[tuple[str, str]] = set()
+    """`replicaSpreadConstraints` name node labels; all else about them is in their schema."""
     for i, constraint in enumerate(pcs.spec.replica_spread_constraints or ()):
-        field = f"{SPREAD}[{i}]"
-        key, mode = constraint.get("topologyKey"), constraint.get("whenUnsatisfiable") or SPREAD_MODES[0]
-        if not key:
-            yield Fault(f"{field}.topologyKey", "Required", "is missing", "name a node label")
-        elif not isinstance(key, str) or not is_label_key(key):
-            yield Fault(f"{field}.topologyKey", "Invalid", f"{key!r} is not a label key", "name a node label")
-        if mode not in SPREAD_MODES:
-            fact = f"{mode!r} is not supported"
-            yield Fault(f"{field}.whenUnsatisfiable", "NotSupported", fact, f"use one of {', '.join(SPREAD_MODES)}")
-        elif isinstance(key, str) and (key, mode) in seen:
-            yield Fault(field, "Duplicate", f"{key!r} stands twice with {mode}", "keep one of them")
-        elif isinstance(key, str):
-            seen.add((key, mode))
-        yield from _skew_faults(f"{field}.maxSkew", constraint.get("maxSkew"))
-
-
-def _skew_faults(field: str, skew: Any) -> Iterator[Fault]:
-    if skew is not None and (not isinstance(skew, int) or isinstance(skew, bool) or skew < 1):
-        yield Fault(field, "Invalid", f"{skew!r} is not a positive number", "use 1 or more")
+        key = constraint["topologyKey"]
+        if not is_label_key(key):
+            yield Fault(f"{SPREAD}[{i}].topologyKey", "Invalid", f"{key!r} is not a label key", "name a node label")
 
 
 def spread_advice(pcs: PodCliqueSet) -> Iterator[Advice]:

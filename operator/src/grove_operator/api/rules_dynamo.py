@@ -10,7 +10,7 @@ from grove_operator.api.dynamoservice import DynamoService
 from grove_operator.api.faults import Fault
 from grove_operator.api.rules_graph_placement import override_faults, placement_faults
 from grove_operator.api.rules_topology import Topologies
-from grove_operator.api.syntax import env_faults, is_dns_label, map_faults
+from grove_operator.api.syntax import env_faults, is_dns_label, map_faults, text
 
 SERVICES = "spec.services"
 LEADER_SUFFIX = "-ldr"
@@ -23,7 +23,7 @@ def graph_faults(graph: DynamoGraphDeployment, topologies: Topologies | None) ->
     services = graph.spec.services or {}
     if not services:
         yield Fault(SERVICES, "Required", "is empty", "add at least one service")
-    name = graph.metadata.get("name") or ""
+    name = text(graph.metadata, "name")
     lowered: dict[str, str] = {}
     for key, service in services.items():
         field = f"{SERVICES}.{key}"

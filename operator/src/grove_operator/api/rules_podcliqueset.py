@@ -10,7 +10,7 @@ from grove_operator.api.duration import duration_s
 from grove_operator.api.faults import Fault, path
 from grove_operator.api.podclique import AutoScalingConfig
 from grove_operator.api.podcliqueset import PodCliqueSet, PodCliqueTemplate, ScalingGroupConfig
-from grove_operator.api.syntax import env_faults, map_faults, name_fault
+from grove_operator.api.syntax import env_faults, map_faults, name_fault, text
 
 TEMPLATE = "spec.template"
 CLIQUES = f"{TEMPLATE}.cliques"
@@ -26,7 +26,7 @@ def structural_faults(
         yield Fault("spec.replicas", "Invalid", f"{pcs.spec.replicas} is negative", "use 0 or more")
     if not template.cliques:
         yield Fault(CLIQUES, "Required", "is empty", "add at least one clique")
-    pcs_name = pcs.metadata.get("name") or ""
+    pcs_name = text(pcs.metadata, "name")
     members = {name for group in template.pod_clique_scaling_groups or () for name in group.clique_names}
     for i, clique in enumerate(template.cliques):
         field = path(CLIQUES, i)
@@ -138,10 +138,9 @@ def _pod_spec_faults(field: str, clique: PodCliqueTemplate, *, creating: bool) -
     if creating and pod.get("nodeName"):
         yield Fault(f"{field}.nodeName", "Invalid", "pins pods past the scheduler", "remove it and use nodeSelector")
     for part in ("initContainers", "containers"):
-        containers = pod.get(part)
-        for i, container in enumerate(containers if isinstance(containers, list) else ()):
-            variables = container.get("env") if isinstance(container, dict) else None
-            yield from env_faults(f"{field}.{part}[{i}].env", variables if isinstance(variables, list) else None)
+        for i, container in enumerate(pod.get(part) or ()):
+            where = f"{field}.{part}[{i}].env"
+            yield from env_faults(where, container.get("env"), counted=False)  # core_faults counts them
 
 
 def _duplicates(field: str, part: str, values: Iterable[str]) -> Iterator[Fault]:

@@ -96,7 +96,8 @@ def nvlink_places(pcs: PodCliqueSet) -> dict[str, str | None]:
     """Value of the NVLink annotation by place; places are named, so that updates can be compared."""
     template = pcs.spec.template
     annotations = pcs.metadata.get("annotations")
-    out = {"metadata": annotations.get(ANNOTATION_MNNVL_GROUP) if isinstance(annotations, Mapping) else None}
+    own = annotations.get(ANNOTATION_MNNVL_GROUP) if isinstance(annotations, Mapping) else None
+    out = {"metadata": own if isinstance(own, str) else None}
     for clique in template.cliques:
         out[f"{TEMPLATE}.cliques[{clique.name}]"] = (clique.annotations or {}).get(ANNOTATION_MNNVL_GROUP)
     for group in template.pod_clique_scaling_groups or ():

@@ -42,21 +42,30 @@ def name_fault(field: str, name: str) -> Fault | None:
     )
 
 
+def text(metadata: Mapping[str, Any], key: str) -> str:
+    """A text of the metadata; "" when it is absent or no text, which `metadata_faults` tells."""
+    value = metadata.get(key)
+    return value if isinstance(value, str) else ""
+
+
 def metadata_faults(metadata: Mapping[str, Any], *, allow_dots: bool = False) -> Iterator[Fault]:
     """Name (or generateName), labels and annotations of the object itself; `allow_dots` for names no pod inherits."""
-    name = metadata.get("name")
-    if not name and not metadata.get("generateName"):
+    for key in ("name", "generateName", "namespace"):
+        if metadata.get(key) is not None and not isinstance(metadata[key], str):
+            yield Fault(f"metadata.{key}", "Invalid", f"{metadata[key]!r} is not a string", "write it in quotes")
+    name = text(metadata, "name")
+    if not metadata.get("name") and not metadata.get("generateName"):
         yield Fault("metadata.name", "Required", "is missing", "name the object")
-    elif isinstance(name, str):
+    elif name:
         fault = name_fault("metadata.name", name)
         if fault and not (allow_dots and is_dns_subdomain(name)):
             yield fault
-    elif name:
-        yield Fault("metadata.name", "Invalid", f"{name!r} is not a string", "write it in quotes")
     for part in ("labels", "annotations"):
         values = metadata.get(part)
         if isinstance(values, Mapping):
             yield from map_faults(path("metadata", part), values, are_labels=part == "labels")
+        elif values is not None:
+            yield Fault(path("metadata", part), "Invalid", f"{values!r} is not a mapping", "write names with values")
 
 
 def map_faults(field: str, values: Mapping[str, Any] | None, *, are_labels: bool) -> Iterator[Fault]:
@@ -74,15 +83,15 @@ def map_faults(field: str, values: Mapping[str, Any] | None, *, are_labels: bool
             )
 
 
-def env_faults(field: str, variables: Sequence[Any] | None) -> Iterator[Fault]:
-    """Names are non-empty printable ASCII without `=`, each once in a container."""
+def env_faults(field: str, variables: Sequence[Any] | None, *, counted: bool = True) -> Iterator[Fault]:
+    """Names are non-empty printable ASCII without `=`, and each stands once (where that isn't `counted` elsewhere)."""
     seen: set[str] = set()
     for i, variable in enumerate(variables or ()):
         name = variable.get("name") if isinstance(variable, Mapping) else getattr(variable, "name", None)
         where = f"{field}[{i}].name"
         if not isinstance(name, str) or not _ENV_NAME.match(name):
             yield Fault(where, "Invalid", f"{name!r} is not a variable name", "use printable characters without =")
-        elif name in seen:
+        elif counted and name in seen:
             yield Fault(where, "Duplicate", f"{name!r} is set twice in this container", "keep one of them")
         else:
             seen.add(name)

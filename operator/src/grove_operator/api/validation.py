@@ -7,9 +7,13 @@ field is missing or has the wrong type the other rules have nothing to stand on 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
+
+from pydantic import BaseModel
 
 from grove_operator.api.config import BACKENDS, TOPOLOGY_AWARE_BACKENDS, OperatorConfiguration
 from grove_operator.api.constants import SCHEDULER_NAME
+from grove_operator.api.core_faults import core_faults
 from grove_operator.api.core_schemas import unknown_fields
 from grove_operator.api.crds import DEFINITIONS
 from grove_operator.api.dynamographdeployment import DynamoGraphDeployment
@@ -42,6 +46,7 @@ __all__ = [
     "volcano_queue_of",
 ]
 
+M = TypeVar("M", bound=BaseModel)
 _MODELS = {(d.kind.api_version, d.kind.kind): d.model for d in DEFINITIONS}
 
 
@@ -59,11 +64,11 @@ def validate_podcliqueset(
     Volcano's queues (likewise). `config` is the operator's (None: don't judge which schedulers and features are
     enabled).
     """
-    pcs, faults = parse(PodCliqueSet, obj)
+    pcs, faults = _read(PodCliqueSet, obj)
     if pcs is None:
         return faults
     creating = old is None
-    before = parse(PodCliqueSet, old)[0] if old is not None else None
+    before = _read(PodCliqueSet, old)[0] if old is not None else None
     enabled = config.topology_aware_scheduling.enabled if config else True
     was_resolved = before is None or _topology_is_resolved(before)
     if creating or not was_resolved:
@@ -95,13 +100,13 @@ def advise_podcliqueset(
     obj: Json, old: Json | None = None, *, topologies: Mapping[str, Json] | None = None
 ) -> list[Advice]:
     """What to warn of in a PodCliqueSet that is allowed; nothing for one that can't be read."""
-    pcs, _ = parse(PodCliqueSet, obj)
+    pcs, _ = _read(PodCliqueSet, obj)
     return list(podcliqueset_advice(pcs, topologies, creating=old is None)) if pcs else []
 
 
 def volcano_queue_of(obj: Json, config: OperatorConfiguration | None = None) -> str:
     """The Volcano queue whose state decides on this PodCliqueSet; "" for sets of other schedulers."""
-    pcs, _ = parse(PodCliqueSet, obj)
+    pcs, _ = _read(PodCliqueSet, obj)
     is_volcano = pcs is not None and scheduler_of(pcs, _default_scheduler(config)) == VOLCANO
     return volcano_queue(pcs) if pcs is not None and is_volcano else ""
 
@@ -113,12 +118,12 @@ def validate_dynamographdeployment(
 
     Levels and topologies are judged at creation only, so that a graph stays changeable when a topology loses a level.
     """
-    graph, faults = parse(DynamoGraphDeployment, obj)
+    graph, faults = _read(DynamoGraphDeployment, obj)
     if graph is None:
         return faults
     faults += metadata_faults(graph.metadata)
     faults += graph_faults(graph, topologies if old is None else None)
-    before = parse(DynamoGraphDeployment, old)[0] if old is not None else None
+    before = _read(DynamoGraphDeployment, old)[0] if old is not None else None
     if before is not None and not faults:
         faults += graph_transition_faults(graph, before)
     return faults
@@ -138,10 +143,10 @@ def validate_clustertopologybinding(
 
 def validate_schema(obj: Json) -> list[Fault] | None:
     """Schema and metadata faults of any kind of this project; None for kinds that are not ours."""
-    model = _MODELS.get((obj.get("apiVersion", ""), obj.get("kind", "")))
+    model = _model_of(obj)
     if model is None:
         return None
-    parsed, faults = parse(model, obj)
+    parsed, faults = _read(model, obj)
     if parsed is not None:
         faults += metadata_faults(obj.get("metadata") or {}, allow_dots=True)
     return faults
@@ -152,12 +157,31 @@ def pruned_fields(obj: Json) -> list[str]:
 
     Unknown fields of our own kinds are not among them: they are faults.
     """
-    model = _MODELS.get((obj.get("apiVersion", ""), obj.get("kind", "")))
+    model = _model_of(obj)
     if model is None:
         return []
     own = {fault.field for fault in parse(model, obj)[1]}
     spec = schema_of(model)["properties"]["spec"]
     return [path for path in unknown_fields(spec, obj.get("spec"), "spec") if path not in own]
+
+
+def _read(model: type[M], obj: Json) -> tuple[M | None, list[Fault]]:
+    """The model and its schema faults, those inside Kubernetes' own types included.
+
+    None while a known field is missing or has the wrong type; what stands twice leaves enough to judge the rest.
+    """
+    parsed, faults = parse(model, obj)
+    if parsed is None:
+        return None, faults
+    inner = list(core_faults(model, obj))
+    is_readable = all(fault.reason == "Duplicate" for fault in inner)
+    return (parsed if is_readable else None), faults + inner
+
+
+def _model_of(obj: Json) -> type[BaseModel] | None:
+    """The model of a kind of ours, by what the object says it is."""
+    told = obj.get("apiVersion"), obj.get("kind")
+    return _MODELS.get((str(told[0]), str(told[1])))
 
 
 def _default_scheduler(config: OperatorConfiguration | None) -> str:

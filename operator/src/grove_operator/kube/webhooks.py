@@ -25,6 +25,7 @@ from grove_operator.api.kinds import (
     Json,
     Kind,
 )
+from grove_operator.api.syntax import text
 from grove_operator.api.validation import (
     advise_podcliqueset,
     validate_clustertopologybinding,
@@ -99,8 +100,10 @@ def mentions_topology(value: object) -> bool:
 
 def refusal(kind: Kind, obj: Json, faults: Sequence[object]) -> str:
     """One message: the object, how many faults, and each of them."""
-    meta = obj.get("metadata") or {}
-    name = "/".join(part for part in (meta.get("namespace"), meta.get("name") or meta.get("generateName")) if part)
+    given = obj.get("metadata")
+    meta = given if isinstance(given, Mapping) else {}
+    parts = (text(meta, "namespace"), text(meta, "name") or text(meta, "generateName"))
+    name = "/".join(part for part in parts if part)
     count = f"{len(faults)} faults" if len(faults) > 1 else "1 fault"
     return f"{kind.kind.lower()} {name}: {count}: " + "; ".join(str(fault) for fault in faults)
 
