@@ -32,7 +32,9 @@ from grove_operator.scheduler.model import (
 from grove_operator.scheduler.nodes import Ints, NodeTable
 from grove_operator.scheduler.solve import schedule
 from grove_operator.scheduler.topology import TopologyIndex
-from tests.property.scheduler.oracle import Problem, solve
+from tests.property.scheduler import oracle
+from tests.property.scheduler.audit import compare, is_placed
+from tests.property.scheduler.instances import instance
 
 LEVELS = ("block", "rack")
 QUICK = settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -185,42 +187,28 @@ def test_the_lemma_agrees_with_trying_everything(free: list[int], sizes: dict[in
     assert divisible_fits(np.array(free), sizes) == tries(tuple(sorted(free)), 0)
 
 
-def random_case(seed: int) -> tuple[Snapshot, Gang, Problem]:
-    """A gang of 1-3 podgroups with required levels on up to 12 labelled nodes, as our objects and as a Problem."""
-    rng = random.Random(seed)
-    paths = [(f"b{rng.randrange(2)}", f"r{rng.randrange(3)}") for _ in range(rng.randrange(3, 13))]
-    free = [(rng.randrange(0, 9), rng.choice([2000, 6000, 64000])) for _ in paths]
-    nodes = tuple(
-        Node(f"n{i:02}", dict(zip(LEVELS, p, strict=True)), (("cpu", f[1]), (GPU, f[0]), ("pods", 99)))
-        for i, (p, f) in enumerate(zip(paths, free, strict=True))
-    )
-    root, own = rng.randrange(3), [rng.randrange(3) for _ in range(rng.randrange(1, 4))]
-    pods = [(rng.randrange(1, 5), (rng.choice(SIZES), rng.choice([0, 1000, 3000]))) for _ in own]
-    groups = tuple(
-        PodGroup(
-            f"p{i}",
-            count,
-            tuple(
-                Member("ns", f"p{i}-{j}", Needs(tuple(sorted({"cpu": cpu, GPU: gpu, "pods": 1}.items()))))
-                for j in range(count)
-            ),
-            Constraint(LEVELS[level - 1] if level else None),
-        )
-        for i, ((count, (gpu, cpu)), level) in enumerate(zip(pods, own, strict=True))
-    )
-    g = Gang("ns", "g", groups, Constraint(LEVELS[root - 1] if root else None))
-    scopes = [(root, list(range(len(own)))), *((level, [i]) for i, level in enumerate(own))]
-    return Snapshot(nodes, (Topology("default", LEVELS),)), g, Problem(free, paths, pods, scopes)
+KNOWN = (123, 289, 306, 314, 332, 773, 829, 948)
+"""Seeds that once failed: a rack left by a host without labels, a host counted twice, places that the search missed."""
 
 
-@pytest.mark.parametrize("block", range(4))
-def test_what_the_oracle_can_place_is_placed_and_a_proof_is_a_proof(block: int) -> None:
-    for seed in range(block * 12, block * 12 + 12):
-        snapshot, g, problem = random_case(seed)
-        decision = schedule(snapshot, [g])
-        possible = solve(problem) is not None
-        assert bool(decision.assignments) == possible, f"seed {seed}: {decision.refusals}"
-        assert not (possible and any(r.proven for r in decision.refusals))
+@pytest.mark.parametrize("block", range(10))
+def test_what_the_oracle_can_place_is_placed_lawfully_and_a_proof_is_a_proof(block: int) -> None:
+    figures = compare(50 * block, 50)
+    assert figures["instances"] == 50
+    assert figures.get("false refusals", 0) == figures.get("undecided", 0) == 0, figures
+    assert figures["same levels"] >= figures["placed"] - 1, figures
+
+
+@pytest.mark.parametrize("seed", KNOWN)
+def test_what_failed_once_stays_right(seed: int) -> None:
+    figures = compare(seed, 1)
+    assert figures.get("false refusals", 0) == figures.get("undecided", 0) == 0
+
+
+def test_the_comparison_sees_both_verdicts_in_numbers() -> None:
+    """The random instances are neither all easy nor all hopeless."""
+    found = [is_placed(schedule(one.snapshot, [one.gang])) for one in map(instance, range(60))]
+    assert 15 < sum(found) < 45
 
 
 @pytest.mark.parametrize("block", range(3))
@@ -237,9 +225,13 @@ def test_one_scope_gets_the_fewest_racks_and_then_the_fewest_hosts(block: int) -
         needs = Needs(((GPU, 1), ("pods", 1)))
         group = PodGroup("p", count, tuple(Member("ns", f"p-{j}", needs) for j in range(count)))
         g = Gang("ns", "g", (group,), Constraint("block", "rack"))
-        best = solve(Problem(free, paths, [(count, (1,))], [(1, [0])], wished=2))
+        problem = oracle.Problem(free, paths, [(count, (1,))], [oracle.Scope((0,), 1, 2)])
         found = schedule(Snapshot(nodes, (Topology("default", LEVELS),)), [g]).assignments
-        assert (measure(found, nodes) if found else None) == best, f"seed {seed}"
+        assert bool(found) == oracle.feasible(problem), f"seed {seed}"
+        if found:
+            racks, hosts = measure(found, nodes)
+            assert oracle.improves(problem, [2 if racks == 1 else 1], [racks]) is None, f"seed {seed}"
+            assert not oracle.fits_on(problem, racks, hosts - 1), f"seed {seed}: {hosts} hosts in {racks} racks"
 
 
 def measure(found: tuple[Assignment, ...], nodes: tuple[Node, ...]) -> tuple[int, int]:

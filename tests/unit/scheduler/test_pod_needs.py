@@ -6,7 +6,7 @@ import pytest
 
 from grove_operator.api.kinds import Json
 from grove_operator.scheduler.model import Expression, Needs, Node, Taint, Toleration
-from grove_operator.scheduler.predicates import objection, objections, ports_collide
+from grove_operator.scheduler.predicates import claims_collide, objection, objections
 from grove_operator.scheduler.quantity import amount, spell
 from grove_operator.scheduler.requests import effective_requests, needs_of
 
@@ -99,10 +99,10 @@ def test_a_rule_that_keeps_a_pod_off_a_node_is_named(needs: Needs, node: Node, w
     assert objections(needs, [node]).total() == (why is not None)
 
 
-def test_host_ports_collide_on_the_same_or_any_address() -> None:
-    assert ports_collide([("0.0.0.0", "TCP", 80)], [("10.0.0.1", "TCP", 80)])
-    assert not ports_collide([("10.0.0.2", "TCP", 80)], [("10.0.0.1", "TCP", 80)])
-    assert not ports_collide([("0.0.0.0", "TCP", 80)], [("0.0.0.0", "UDP", 80)])
+def test_host_claims_collide_on_the_same_or_any_address() -> None:
+    assert claims_collide([("0.0.0.0", "TCP", 80)], [("10.0.0.1", "TCP", 80)])
+    assert not claims_collide([("10.0.0.2", "TCP", 80)], [("10.0.0.1", "TCP", 80)])
+    assert not claims_collide([("0.0.0.0", "TCP", 80)], [("0.0.0.0", "UDP", 80)])
 
 
 def test_features_that_are_not_modelled_are_listed_by_name() -> None:

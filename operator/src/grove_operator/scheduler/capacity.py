@@ -52,6 +52,8 @@ class Capacity:
         copies = lanes.wholes(scope.need, level, first, end, cap)
         if not index.is_real[level]:
             copies *= index.real[level][first:end]
+        if level == index.host and not index.is_real[scope.labelled]:
+            copies *= index.is_in_a_domain(scope.labelled)[first:end]
         for part, count in scope.templates(level) if end > first else ():
             below = self.wholes(lanes, part, part.required, lo, hi, count * cap)
             allowed = self.anchored(part, part.required, lo, hi)

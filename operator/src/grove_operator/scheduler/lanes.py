@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from grove_operator.scheduler.nodes import Bools, Ints, NodeTable, Shape
-from grove_operator.scheduler.predicates import ports_collide
+from grove_operator.scheduler.predicates import claims_collide
 from grove_operator.scheduler.topology import TopologyIndex
 
 Demand = list[tuple[Shape, int]]
@@ -152,7 +152,7 @@ class Lanes:
             wanted = self.shapes[i].ports
             np.minimum(values[i], 1, out=values[i])
             for at in np.flatnonzero(values[i]).tolist():
-                if ports_collide(wanted, self.table.ports[rows[at]]):
+                if claims_collide(wanted, self.table.ports[rows[at]]):
                     values[i, at] = 0
         if self._joint:
             values[count : count + len(self._joint)] *= np.logical_or.reduce(shapes, axis=0)

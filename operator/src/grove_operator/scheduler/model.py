@@ -9,7 +9,7 @@ and each may carry a required and a preferred node label key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -171,11 +171,22 @@ class Gang:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Search effort: `attempts` bounds the domains tried for one gang; `compared` the complete solutions compared."""
+    """Search effort: `attempts` bounds the domains tried for one gang; `compared` the complete solutions compared.
+
+    `exact_columns` and `exact_nodes` bound the program that decides when the search ends without a place or a proof.
+    """
 
     attempts: int = 256
     compared: int = 8
     subsets: int = 2000
+    exact_columns: int = 6000
+    exact_nodes: int = 500
+
+    def harder(self) -> Policy:
+        """For a gang that was left undecided, when there is time."""
+        return replace(
+            self, attempts=16 * self.attempts, exact_columns=16 * self.exact_columns, exact_nodes=200 * self.exact_nodes
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grove_operator.scheduler.model import Amounts, HostPort, Needs, Node
-from grove_operator.scheduler.predicates import eligible, objection, ports_collide
+from grove_operator.scheduler.predicates import claims_collide, eligible, objection
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -116,7 +116,7 @@ class NodeTable:
         shape = self.shapes.get(key)
         if shape is None:
             ports = [port for s, n in found for port in s.ports * n]
-            possible = not any(ports_collide([port], ports[i + 1 :]) for i, port in enumerate(ports))
+            possible = not any(claims_collide([port], ports[i + 1 :]) for i, port in enumerate(ports))
             request = np.zeros(len(self.resources), dtype=np.int64)
             mask = np.full(len(self.nodes), possible)
             for part, n in found:

@@ -17,7 +17,7 @@ from grove_operator.scheduler.hosts import Slot
 from grove_operator.scheduler.lanes import Demand, Lanes, Need, is_device
 from grove_operator.scheduler.narrow import Narrower
 from grove_operator.scheduler.nodes import Bools, Ints, NodeTable, Shape
-from grove_operator.scheduler.predicates import ports_collide
+from grove_operator.scheduler.predicates import claims_collide
 from grove_operator.scheduler.topology import TopologyIndex
 
 VARIANTS = 3
@@ -33,7 +33,7 @@ class _Left:
     shapes: list[Shape] = field(default_factory=list)
 
     def fits(self, shape: Shape) -> int:
-        if shape.is_exclusive and any(s is shape or ports_collide(shape.ports, s.ports) for s in self.shapes):
+        if shape.is_exclusive and any(s is shape or claims_collide(shape.ports, s.ports) for s in self.shapes):
             return 0
         most = min((self.free[c] // amount for c, amount in shape.asked), default=hosts.BASE)
         return min(most, 1) if shape.is_exclusive else max(most, 0)
@@ -96,8 +96,7 @@ class Packer:
         spare = self.lanes.k[self.lanes.scarce][positions]
         for nth, (shape, n) in enumerate(ask):
             fits = self.lanes.k[self.lanes.lane[id(shape)]][positions]
-            known = np.searchsorted(positions, sorted({*touched, *local})).tolist() if touched or local else []
-            known = [i for i in known if i < len(positions) and int(positions[i]) in touched | local.keys()]
+            known = _indices(positions, touched | local.keys())
             for i in known:
                 if int(positions[i]) in local:
                     fits[i] = local[int(positions[i])].fits(shape)
@@ -153,6 +152,16 @@ class Packer:
             spots, counts = np.unique([w for w, s in zip(where, pods, strict=True) if s is shape], return_counts=True)
             slots.append((shape, positions[spots].tolist(), counts.tolist()))
         return slots
+
+
+def _indices(positions: Ints, among: set[int]) -> list[int]:
+    """Where those of `among` that are in `positions` (sorted, distinct) stand."""
+    if not among or not len(positions):
+        return []
+    wanted = np.array(sorted(among), dtype=np.int64)
+    at = np.minimum(np.searchsorted(positions, wanted), len(positions) - 1)
+    found: list[int] = at[positions[at] == wanted].tolist()
+    return found
 
 
 def _look(free: Ints, host: int, fits: dict[int, Bools]) -> bytes:

@@ -60,7 +60,7 @@ def tolerates(toleration: Toleration, taint: Taint) -> bool:
     return toleration.operator == "Exists" or (bool(toleration.key) and toleration.value == taint.value)
 
 
-def ports_collide(wanted: Sequence[HostPort], taken: Sequence[HostPort]) -> bool:
+def claims_collide(wanted: Sequence[HostPort], taken: Sequence[HostPort]) -> bool:
     """Same protocol and port, and the same address or one of them 0.0.0.0."""
     anywhere = "0.0.0.0"  # noqa: S104
     return any(a[1:] == b[1:] and (a[0] == b[0] or anywhere in (a[0], b[0])) for a in wanted for b in taken)

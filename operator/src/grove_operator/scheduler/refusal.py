@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from grove_operator.scheduler.search import Search
 
 LISTED = 6
 EXAMINED = 32
+UNDECIDED = "none was found yet, the search goes on while there is time"
+PROVED = "an exact search proves that there is no way"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,11 @@ def explain(gang: Gang, tree: Scope, search: Search, pods: tuple[str, ...] = ())
         if not search.holds_anywhere(lanes, scope):
             return _insufficient(gang, scope, search, pods)
     return _not_together(gang, tree, search, pods)
+
+
+def proved(refusal: Refusal) -> Refusal:
+    """The exact solver's word on a refusal that the search left open."""
+    return replace(refusal, proven=True, message=refusal.message.replace(UNDECIDED, PROVED))
 
 
 def unsupported(gang: Gang, member: Member, scope: str, *, is_extra: bool = False) -> Refusal:
@@ -100,17 +107,12 @@ def _not_together(gang: Gang, tree: Scope, search: Search, pods: tuple[str, ...]
     gaps = _gaps(tree, level, search)
     best = gaps[0]
     name = search.index.level_name(level)
-    how = (
-        f"the search ended after {search.policy.attempts} attempts"
-        if search.is_exhausted
-        else "no arrangement was found"
-    )
     where = f"{name} {best.name}" if level else "the cluster"
     return Refusal(
         gang=gang.key,
         reason="DoesNotFitTogether",
         scope=tree.name,
-        message=f"{tree.name}: each of its parts fits alone but not all {tree.pods} pods together; {how} "
+        message=f"{tree.name}: each of its parts fits alone but not all {tree.pods} pods together; {UNDECIDED} "
         f"({where} came closest: {min(best.fits, tree.pods)} of {tree.pods} if its inner constraints were dropped)",
         level=name,
         closest=tuple(Closest(g.name, g.fits, tree.pods) for g in gaps[:EXAMINED]),

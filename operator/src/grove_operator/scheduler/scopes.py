@@ -40,7 +40,8 @@ class Scope:
     `demand`: pods asked for now; `full`: all that are known to come, those beyond the minima and those still gated
     included. `ask`, `ask_full`: the same with units in place of the pods that must share a node. `need`, `need_full`:
     what these come to on the lanes. `anchors`: rows of nodes where members run already, one for each member.
-    `signature` is equal for scopes that ask for the same.
+    `signature` is equal for scopes that ask for the same. `labelled`: the finest label level that the scope or a part
+    of it requires: its nodes need the labels down to that level even where it sits on a single host.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Scope:
     anchors: list[int] = field(default_factory=list)
     unit: Shape | None = None
     signature: tuple[object, ...] = ()
+    labelled: int = 0
     inner: dict[int, list[tuple[Scope, int]]] = field(default_factory=dict)
 
     @property
@@ -225,6 +227,8 @@ class _Builder:
 
     def sum_up(self, scope: Scope) -> None:
         """What the scope asks for: one unit when all must be on one node, else what its parts ask for."""
+        own = scope.required if scope.required < self.index.host else 0
+        scope.labelled = max([own, *(c.labelled for c in scope.children)])
         if scope.required == self.index.host and scope.demand and not scope.anchors:
             scope.unit = self.table.unit(scope.demand)
             scope.ask = [(scope.unit, 1)]

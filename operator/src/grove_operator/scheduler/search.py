@@ -21,6 +21,7 @@ from grove_operator.scheduler.model import HostPort, Policy
 from grove_operator.scheduler.nodes import Ints, Shape
 from grove_operator.scheduler.options import Ranking
 from grove_operator.scheduler.pack import VARIANTS, Packer
+from grove_operator.scheduler.predicates import claims_collide
 from grove_operator.scheduler.scopes import Scope, prepare
 
 PATIENCE = 2
@@ -140,6 +141,19 @@ class Search:
             self._take(frame.slots)
         return Solution(self._hand_out(best[1]), best[2])
 
+    def accept(self, tree: Scope, placed: list[Placed]) -> Solution | None:
+        """Takes room for a placement found elsewhere; None, with the table as it was, when it doesn't fit."""
+        table, mark = self.table, self.table.mark()
+        score = Judge(tree, self.index).score({id(p.leaf): p.rows for p in placed}, self.lanes)
+        for one in placed:
+            for shape, row in zip(one.leaf.shapes, one.rows, strict=True):
+                if (table.free[row] < shape.request).any() or claims_collide(shape.ports, table.ports[row]):
+                    table.undo(mark)
+                    return None
+                ports = [(row, shape.ports)] if shape.ports else []
+                table.take(np.array([row], dtype=np.int64), shape.request[None], ports)
+        return Solution(placed, score)
+
     def _fewest_hosts(self, tree: Scope) -> int:
         """No placement uses fewer hosts than this, given what is free now."""
         bound = self.lanes.hosts_bound(tree.need, 0, np.zeros(1, dtype=np.int64))
@@ -159,10 +173,11 @@ class Search:
                 positions = [p for p, n in spots for _ in range(n)]
                 queues[shape.number] = self.index.perm[positions].tolist()[::-1]
             for scope in frame.packed:
-                placed += self._members(scope, queues)
+                placed += self.members(scope, queues)
         return placed
 
-    def _members(self, scope: Scope, queues: dict[int, list[int]]) -> Iterator[Placed]:
+    def members(self, scope: Scope, queues: dict[int, list[int]]) -> Iterator[Placed]:
+        """Takes a row for each pod of the scope from the end of its shape's queue."""
         if scope.unit is not None:
             row = queues[scope.unit.number].pop()
             yield from (Placed(leaf, (row,) * len(leaf.needed)) for leaf in scope.leaves() if leaf.needed)
@@ -171,7 +186,7 @@ class Search:
         else:
             for child in scope.children:
                 if child.demand:
-                    yield from self._members(child, queues)
+                    yield from self.members(child, queues)
 
     # ── the stack ───────────────────────────────────────────────────────────────────────────────────────────────────
 

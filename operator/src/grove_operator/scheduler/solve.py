@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from grove_operator.scheduler import exact
 from grove_operator.scheduler.cluster import Cluster
 from grove_operator.scheduler.model import Assignment, Decision, Gang, Member, Policy, Refusal, Score, Snapshot
-from grove_operator.scheduler.refusal import explain, unsupported
+from grove_operator.scheduler.refusal import explain, proved, unsupported
 from grove_operator.scheduler.scopes import NOWHERE, Scope, ScopeError, build, with_siblings
-from grove_operator.scheduler.search import Placed, Search
+from grove_operator.scheduler.search import Placed, Search, Solution
 
 
 def schedule(snapshot: Snapshot, gangs: Iterable[Gang], policy: Policy | None = None) -> Decision:
@@ -104,11 +105,22 @@ class Solver:
             lookahead = with_siblings(tree, siblings, self.cluster.table, search.index, self.where)
         solution = search.place(tree, lookahead)
         if solution is None:
-            self.refusals.append(explain(gang, tree, search))
-            return False
+            refusal = explain(gang, tree, search)
+            if not refusal.proven:
+                solution, refusal = self._decide_exactly(tree, search, refusal)
+            if solution is None:
+                self.refusals.append(refusal)
+                return False
         self.scores.append(Score(gang.key, solution.score))
         self._record(gang, solution.placed, is_minimum=True)
         return True
+
+    def _decide_exactly(self, tree: Scope, search: Search, refusal: Refusal) -> tuple[Solution | None, Refusal]:
+        """A place after all, or the refusal as a proof, or as it was: undecided."""
+        verdict = exact.decide(search, tree, columns=self.policy.exact_columns, nodes=self.policy.exact_nodes)
+        if verdict == "impossible":
+            return None, proved(refusal)
+        return (None if verdict == "undecided" else search.accept(tree, verdict)), refusal
 
     def _stands(self, gang: Gang) -> bool:
         """Every podgroup has its minimum of members that are bound, or placed by this decision."""

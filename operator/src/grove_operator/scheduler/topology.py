@@ -104,6 +104,11 @@ class TopologyIndex:
         dom = self.dom[level]
         return int(dom[lo]), int(dom[hi - 1]) + 1
 
+    def is_in_a_domain(self, level: int) -> Bools:
+        """For each position: does its node carry the labels down to this level?"""
+        found: Bools = self.real[level][self.dom[level]]
+        return found
+
     def range(self, level: int, domain: int) -> tuple[int, int]:
         """Positions of a domain: lo, hi."""
         return int(self.lo[level][domain]), int(self.hi[level][domain])
