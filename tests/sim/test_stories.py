@@ -277,9 +277,11 @@ async def test_an_object_of_somebody_else_is_never_taken_over_and_the_status_say
         assert w.names(SERVICE) == ["scale-0", "scale-1"]
 
 
-async def test_a_changed_template_rolls_no_pod_yet_and_reaches_only_new_ones() -> None:
+async def test_with_on_delete_a_changed_template_reaches_only_new_pods() -> None:
     async with world() as w:
-        await w.apply(many_replicas(1))
+        pcs = many_replicas(1)
+        pcs["spec"]["updateStrategy"] = {"type": "OnDelete"}
+        await w.apply(pcs)
         await w.rest()
         before = uids(w.api.objects(POD))
         changed = many_replicas(1)["spec"]["template"]["cliques"]

@@ -15,7 +15,7 @@ from grove_operator.engine.operator import Operator
 from grove_operator.engine.ports import ApiError
 from grove_operator.sim.apiserver import SimApi
 from grove_operator.sim.clock import SimClock
-from grove_operator.sim.nodeagent import SimNodeAgent
+from grove_operator.sim.nodeagent import Mood, SimNodeAgent
 
 INPUTS = Path(__file__).parent.parent / "golden" / "inputs"
 
@@ -54,7 +54,8 @@ class BindEverything:
 class World:
     """`api` sees as the test does; the operator writes as user "operator", the scheduler as "scheduler"."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, start_s: float = 0.0, is_healthy: Mood = lambda pod: True) -> None:
+        self._start_s, self._is_healthy = start_s, is_healthy
         self.clock = SimClock()
         self.api = SimApi(self.clock)
         self.operator: Operator | None = None
@@ -63,7 +64,7 @@ class World:
     def start(self) -> None:
         self.start_operator()
         self._start_scheduler()
-        nodes = SimNodeAgent(self.api.as_user("nodes"), self.clock)
+        nodes = SimNodeAgent(self.api.as_user("nodes"), self.clock, start_s=self._start_s, is_healthy=self._is_healthy)
         self._tasks["nodes"] = asyncio.create_task(nodes.run())
 
     def _start_scheduler(self) -> None:
@@ -75,9 +76,18 @@ class World:
         await self.stop_scheduler()
         self._start_scheduler()
 
+    async def restart_after_loss(self) -> None:
+        """The scheduler is back, and everything finds its place."""
+        self._start_scheduler()
+        await self.rest()
+
     def start_operator(self) -> None:
         self.operator = Operator(self.api.as_user("operator"), self.clock)
         self._tasks["operator"] = asyncio.create_task(self.operator.run())
+
+    def start_operator_if_dead(self) -> None:
+        if "operator" not in self._tasks:
+            self.start_operator()
 
     def kill_operator(self) -> None:
         """At once: requests under way are answered to nobody."""
@@ -128,8 +138,9 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 @asynccontextmanager
-async def world() -> AsyncIterator[World]:
-    it = World()
+async def world(*, start_s: float = 0.0, is_healthy: Mood = lambda pod: True) -> AsyncIterator[World]:
+    """`start_s`: how long containers take to become Ready; unhealthy pods run but never do."""
+    it = World(start_s=start_s, is_healthy=is_healthy)
     it.start()
     await it.clock.settle()
     try:

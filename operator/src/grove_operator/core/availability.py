@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from grove_operator.api import conditions
-from grove_operator.api.constants import CONDITION_EVER_SCHEDULED, CONDITION_MIN_AVAILABLE_BREACHED
-from grove_operator.core.objects import is_terminating
+from grove_operator.api.constants import (
+    CONDITION_EVER_SCHEDULED,
+    CONDITION_MIN_AVAILABLE_BREACHED,
+    LABEL_POD_TEMPLATE_HASH,
+)
+from grove_operator.core.objects import is_terminating, label
 
 Live = Mapping[str, Any]
 
@@ -36,4 +40,16 @@ def is_breached(clique: Live) -> bool:
         not is_terminating(clique)
         and conditions.is_true(clique, CONDITION_EVER_SCHEDULED)
         and conditions.is_true(clique, CONDITION_MIN_AVAILABLE_BREACHED)
+    )
+
+
+def clique_is_current(clique: Live, template_hash: str, generation_hash: str) -> bool:
+    """All of the PodClique's wanted pods run the current template, and enough of them are Ready (7.3)."""
+    status = clique.get("status") or {}
+    return (
+        label(clique, LABEL_POD_TEMPLATE_HASH) == template_hash
+        and status.get("currentPodTemplateHash") == template_hash
+        and status.get("currentPodCliqueSetGenerationHash") == generation_hash
+        and status.get("updatedReplicas", 0) >= least(clique)
+        and status.get("readyReplicas", 0) >= least(clique)
     )

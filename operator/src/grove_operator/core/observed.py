@@ -22,7 +22,7 @@ class Trouble:
 
 @dataclass(frozen=True)
 class ReplicaView:
-    """One PodCliqueSet replica: its PodCliques (members included), groups, gangs, and pods by PodClique."""
+    """One PodCliqueSet replica: PodCliques (members included), groups, gangs, autoscalers, and pods by PodClique."""
 
     template: Template
     index: int
@@ -31,6 +31,7 @@ class ReplicaView:
     gangs: Mapping[str, Json] = field(default_factory=dict)
     pods: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
     topology: Json | None = None
+    autoscalers: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,16 @@ class SetView:
 
 @dataclass(frozen=True)
 class GroupView:
-    """A PodCliqueScalingGroup `obj` with its member PodCliques."""
+    """A PodCliqueScalingGroup `obj` with its member PodCliques.
+
+    `peers`: standalone PodCliques and groups of the same replica, itself included; only for coherent updates.
+    """
 
     template: Template
     obj: Json
     cliques: Mapping[str, Json] = field(default_factory=dict)
     troubles: tuple[Trouble, ...] = ()
+    peers: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class CliqueView:
 
     `previous_uids`: UID of the newest pod that was ever seen at an index, for indices without an active pod.
     `scheduled`: scheduled pods of every PodClique that the base gang names, absent when that PodClique is.
+    `peers`: standalone PodCliques and groups of the same replica, itself included; only for coherent updates.
     """
 
     template: Template
@@ -74,3 +80,4 @@ class CliqueView:
     scheduled: Mapping[str, int] = field(default_factory=dict)
     previous_uids: Mapping[int, str] = field(default_factory=dict)
     troubles: tuple[Trouble, ...] = ()
+    peers: Mapping[str, Json] = field(default_factory=dict)

@@ -32,7 +32,8 @@ class Outcome:
     A child says only what its owner wants to hold: other fields of the live object are left alone. A null value in a
     child means: must be absent. A child's `status` is for objects whose status the owner shares. `status` is the
     reconciled object's own, whole; None leaves it alone. `is_starting` says that it comes up for the first
-    time and will soon change by itself, so that writing it can wait.
+    time and will soon change by itself, so that writing it can wait. `doomed`: objects at one remove, owned by what
+    the reconciled object owns, that must go now. `is_urgent`: the status is a decision that others wait for.
     """
 
     children: tuple[Json, ...] = ()
@@ -41,3 +42,5 @@ class Outcome:
     events: tuple[EventSpec, ...] = ()
     scales: tuple[Scale, ...] = ()
     is_starting: bool = False
+    doomed: tuple[ObjectKey, ...] = ()
+    is_urgent: bool = False

@@ -32,6 +32,8 @@ from grove_operator.core.pods import Place, pod
 from grove_operator.core.replacement import Successor, successors
 from grove_operator.core.settings import Settings
 from grove_operator.core.startup import clique_minima
+from grove_operator.core.strategy import UPDATE_IN_PROGRESS, entry_of, is_running
+from grove_operator.core.updates import clique_step, replaces_placed
 
 
 def reconcile(view: CliqueView, now: datetime, settings: Settings) -> Outcome:
@@ -41,6 +43,8 @@ def reconcile(view: CliqueView, now: datetime, settings: Settings) -> Outcome:
     excess = max(0, len(live) - replicas)
     doomed = {p["metadata"]["uid"] for p in scale_in_order(live, label(view.obj, LABEL_POD_TEMPLATE_HASH))[:excess]}
     kept = [p for p in live if p["metadata"]["uid"] not in doomed]
+    step = clique_step(view, kept, now)
+    kept = [p for p in kept if p["metadata"]["uid"] not in step.doomed]
     children = [_held(view, p) for p in kept]
     events: list[EventSpec] = []
     waits_s: list[float] = []
@@ -49,13 +53,22 @@ def reconcile(view: CliqueView, now: datetime, settings: Settings) -> Outcome:
             children.append(_held(view, successor.ended))
             waits_s.append(successor.wait_s)
             continue
-        children.append(_new_pod(view, successor, settings))
+        children.append(_new_pod(view, successor, step.doomed, settings))
         if successor.ended and not is_terminating(successor.ended):
             events.append(_told_of_end(view.obj, successor.ended))
     is_up = sum(podstate.is_ready(p) for p in kept) >= least(view.obj)
     is_starting = not is_up and not conditions.is_true(view.obj, CONDITION_EVER_SCHEDULED)
-    status = _status(view, now)
-    return Outcome(tuple(children), status, min(waits_s, default=None), tuple(events), is_starting=is_starting)
+    status = _status(view, step.progress, now)
+    if (view.obj.get("status") or {}).get("scheduledReplicas") and not status["scheduledReplicas"] and replicas:
+        events.append(EventSpec(view.obj, "AllScheduledReplicasLost", "no pod is scheduled any more", is_warning=True))
+    return Outcome(
+        tuple(children),
+        status,
+        min(waits_s, default=None),
+        tuple(events),
+        is_starting=is_starting,
+        is_urgent=step.is_decision,
+    )
 
 
 def free_indices(pods: list[Json], count: int) -> Iterator[int]:
@@ -125,13 +138,23 @@ def _told_of_end(clique: Json, ended: Json) -> EventSpec:
     return EventSpec(clique, "PodEnded", message, is_warning=True)
 
 
-def _new_pod(view: CliqueView, successor: Successor, settings: Settings) -> Json:
+def _new_pod(view: CliqueView, successor: Successor, doomed: frozenset[str], settings: Settings) -> Json:
     parents = view.obj["spec"].get("startsAfter") or ()
     group_replica = int(label(view.obj, LABEL_SCALING_GROUP_REPLICA_INDEX) or 0)
     minima = clique_minima(view.template, int(label(view.obj, LABEL_PCS_REPLICA_INDEX)), group_replica)
     waits_for = [(parent, minima.get(parent, 1)) for parent in parents]
     previous = _newest_at(view.pods, successor.index) or view.previous_uids.get(successor.index, "")
-    return pod(view.obj, view.template, Place(successor.index, previous, successor.ends, waits_for), settings)
+    took_over = _took_over(view, successor.index, doomed)
+    place = Place(successor.index, previous, successor.ends, waits_for, took_over)
+    return pod(view.obj, view.template, place, settings)
+
+
+def _took_over(view: CliqueView, index: int, doomed: frozenset[str]) -> bool:
+    """An update takes a pod away for this one that had a node, or itself came after one that had."""
+    target = label(view.obj, LABEL_POD_TEMPLATE_HASH)
+    there = (p for p in view.pods if podstate.pod_index(p) == index and label(p, LABEL_POD_TEMPLATE_HASH) != target)
+    going = (p for p in there if is_terminating(p) or p["metadata"]["uid"] in doomed)
+    return any(podstate.is_scheduled(p) or replaces_placed(p) for p in going)
 
 
 def _newest_at(pods: tuple[Json, ...], index: int) -> str:
@@ -140,7 +163,7 @@ def _newest_at(pods: tuple[Json, ...], index: int) -> str:
     return newest["uid"] if newest else ""
 
 
-def _status(view: CliqueView, now: datetime) -> Json:
+def _status(view: CliqueView, progress: Json | None, now: datetime) -> Json:
     obj, old = view.obj, view.obj.get("status") or {}
     live = [p for p in view.pods if podstate.is_active(p)]
     template_hash = label(obj, LABEL_POD_TEMPLATE_HASH)
@@ -159,16 +182,21 @@ def _status(view: CliqueView, now: datetime) -> Json:
         "hpaPodSelector": "" if is_member else selector_text(selector),
         "lastErrors": last_errors(old.get("lastErrors"), view.troubles, now),
     }
-    if updated == len(live) and template_hash in view.template.pod_template_hashes.values():
+    entry = entry_of(view.template, int(label(obj, LABEL_PCS_REPLICA_INDEX)), obj)
+    is_target = entry is not None and view.template.pod_template_hashes[entry.name] == template_hash
+    if updated == len(live) and is_target and not is_running(progress):
         status["currentPodTemplateHash"] = template_hash
         status["currentPodCliqueSetGenerationHash"] = view.template.generation_hash
+    if progress is not None:
+        status["updateProgress"] = progress
     kept = [c for c in old.get("conditions") or () if least(obj) or c["type"] != CONDITION_EVER_SCHEDULED]
-    status["conditions"] = conditions.merged(kept, _conditions(view, live, scheduled), now)
+    status["conditions"] = conditions.merged(kept, _conditions(view, live, scheduled, is_running(progress)), now)
     return {key: value for key, value in status.items() if value not in ([], "")}
 
 
-def _conditions(view: CliqueView, live: list[Json], scheduled: int) -> list[Json]:
+def _conditions(view: CliqueView, live: list[Json], scheduled: int, is_updating: bool) -> list[Json]:
     """PodCliqueScheduled, MinAvailableBreached, and once it was scheduled EverScheduled, which then stays."""
+    breached: bool | None
     minimum = least(view.obj)
     generation = view.obj["metadata"].get("generation", 1)
     enough = scheduled >= minimum
@@ -189,6 +217,8 @@ def _conditions(view: CliqueView, live: list[Json], scheduled: int) -> list[Json
     else:
         breached, reason = False, "SufficientReadyPods"
         text = f"{scheduled - broken} of {scheduled} scheduled pods are ready or starting, minAvailable is {minimum}"
+    if is_updating:
+        breached, reason = None, UPDATE_IN_PROGRESS
     breach = conditions.condition(
         CONDITION_MIN_AVAILABLE_BREACHED, breached, reason, text, observed_generation=generation
     )

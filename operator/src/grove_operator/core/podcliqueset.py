@@ -12,11 +12,11 @@ from grove_operator.api.constants import (
     COMPONENT_POD_SERVICE_ACCOUNT,
     COMPONENT_SA_TOKEN_SECRET,
     CONDITION_TOPOLOGY_LEVELS_UNAVAILABLE,
-    LABEL_POD_TEMPLATE_HASH,
 )
 from grove_operator.api.kinds import ROLE, ROLE_BINDING, SECRET, SERVICE_ACCOUNT, Json
-from grove_operator.core.availability import least, reaches_least
-from grove_operator.core.objects import child, default_labels, label, selector_text
+from grove_operator.core import rollout
+from grove_operator.core.availability import clique_is_current, reaches_least
+from grove_operator.core.objects import child, default_labels, selector_text
 from grove_operator.core.observed import SetView, Trouble
 from grove_operator.core.outcome import Outcome
 from grove_operator.core.setconditions import set_conditions
@@ -29,7 +29,8 @@ from grove_operator.core.topology import levels_condition
 def reconcile(view: SetView, now: datetime, settings: Settings) -> Outcome:
     """Shared children, and the status counted over all replicas."""
     status, wake_after_s = _status(view, now, settings)
-    return Outcome(tuple(shared_children(view.template)), status, wake_after_s)
+    is_urgent = rollout.is_decision(view.template, status)
+    return Outcome(tuple(shared_children(view.template)), status, wake_after_s, is_urgent=is_urgent)
 
 
 def shared_children(template: Template) -> list[Json]:
@@ -87,23 +88,13 @@ def last_errors(old: Iterable[Json] | None, troubles: Iterable[Trouble], now: da
     ]
 
 
-def clique_is_current(clique: Json, template_hash: str, generation_hash: str) -> bool:
-    """All of the PodClique's wanted pods run the current template, and enough of them are Ready (7.3)."""
-    status = clique.get("status") or {}
-    return (
-        label(clique, LABEL_POD_TEMPLATE_HASH) == template_hash
-        and status.get("currentPodTemplateHash") == template_hash
-        and status.get("currentPodCliqueSetGenerationHash") == generation_hash
-        and status.get("updatedReplicas", 0) >= least(clique)
-        and status.get("readyReplicas", 0) >= least(clique)
-    )
-
-
 def _status(view: SetView, now: datetime, settings: Settings) -> tuple[Json, float | None]:
     template = view.template
     old = template.obj.get("status") or {}
     available = [i for i in range(template.replicas) if _is_available(view, i)]
-    updated = sum(_is_updated(view, i) for i in available)
+    current = {i for i in range(template.replicas) if _is_updated(view, i)}
+    updated = len(current & {*available})
+    progress = rollout.progress(view, current, now)
     status = {
         **old,
         "observedGeneration": template.obj["metadata"].get("generation", 1),
@@ -113,6 +104,8 @@ def _status(view: SetView, now: datetime, settings: Settings) -> tuple[Json, flo
         "hpaPodSelector": selector_text(default_labels(template.name)),
         "currentGenerationHash": template.generation_hash,
     }
+    if progress is not None:
+        status["updateProgress"] = progress
     levels = levels_condition(template, view.topology, enabled=settings.topology_enabled)
     kept = [c for c in old.get("conditions") or () if c["type"] != CONDITION_TOPOLOGY_LEVELS_UNAVAILABLE or levels]
     said, wake_after_s = set_conditions(view, len(available), updated, now)

@@ -9,6 +9,7 @@ from typing import Any
 from grove_operator.api import names
 from grove_operator.api.constants import (
     ANNOTATION_ENDS_IN_A_ROW,
+    ANNOTATION_REPLACES_PLACED,
     ANNOTATION_TOPOLOGY_NAME,
     ENV_HEADLESS_SERVICE,
     ENV_PCLQ_NAME,
@@ -53,12 +54,14 @@ class Place:
     """Where in its clique a pod stands: `previous_uid` is that of the newest pod there before it ('' for the first).
 
     `ends`: predecessors that ended shortly before. `waits_for`: (PodClique, Ready pods needed) before it starts.
+    `replaces_placed`: an update takes a pod away for it that had a node, or came after one that had.
     """
 
     index: int
     previous_uid: str = ""
     ends: int = 0
     waits_for: Sequence[tuple[str, int]] = ()
+    replaces_placed: bool = False
 
 
 def pod(clique: Json, template: Template, place: Place, s: Settings) -> Json:
@@ -76,6 +79,8 @@ def pod(clique: Json, template: Template, place: Place, s: Settings) -> Json:
     annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k != ANNOTATION_TOPOLOGY_NAME}
     if place.ends:
         annotations[ANNOTATION_ENDS_IN_A_ROW] = str(place.ends)
+    if place.replaces_placed:
+        annotations[ANNOTATION_REPLACES_PLACED] = "true"
     variables: list[Json] = [
         {"name": ENV_PCS_NAME, "value": pcs},
         {"name": ENV_PCS_INDEX, "value": replica},

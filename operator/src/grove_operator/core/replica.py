@@ -13,14 +13,15 @@ from grove_operator.api.constants import (
     COMPONENT_SCALING_GROUP,
     LABEL_PCS_REPLICA_INDEX,
 )
-from grove_operator.api.kinds import HPA, POD_CLIQUE, SCALING_GROUP, SERVICE, Json, Kind
+from grove_operator.api.kinds import HPA, POD_CLIQUE, SCALING_GROUP, SERVICE, Json, Kind, ObjectKey
 from grove_operator.core.cliques import standalone_clique
 from grove_operator.core.objects import child, default_labels
 from grove_operator.core.observed import ReplicaView
-from grove_operator.core.outcome import Outcome
+from grove_operator.core.outcome import EventSpec, Outcome
 from grove_operator.core.podgangs import pod_gangs
 from grove_operator.core.settings import Settings
 from grove_operator.core.template import Group, Template
+from grove_operator.core.termination import Verdict, being_terminated, replica_verdict
 
 
 def reconcile(view: ReplicaView, now: datetime, settings: Settings) -> Outcome:
@@ -28,14 +29,39 @@ def reconcile(view: ReplicaView, now: datetime, settings: Settings) -> Outcome:
     template, i = view.template, view.index
     if i >= template.replicas:
         return Outcome()
+    verdict = replica_verdict(template, view.cliques, view.groups, now)
+    cliques = [_sized(standalone_clique(template, i, clique), view) for clique in template.standalone]
     children = [
         headless_service(template, i),
-        *(standalone_clique(template, i, clique) for clique in template.standalone),
-        *(scaling_group(template, i, group) for group in template.groups),
+        *(c for c in cliques if c["metadata"]["name"] not in verdict.doomed),
+        *(_flagged(scaling_group(template, i, group), view, verdict, now) for group in template.groups),
         *autoscalers(template, i),
         *pod_gangs(view, now, settings),
     ]
-    return Outcome(tuple(children))
+    doomed = tuple(ObjectKey(POD_CLIQUE.kind, template.namespace, name) for name in sorted(verdict.doomed))
+    events = []
+    if doomed:
+        what = f"minAvailable of replica {i} was breached for all of terminationDelay: deleted {len(doomed)} PodCliques"
+        events.append(EventSpec(template.obj, "PodCliqueSetReplicaDeleteSuccessful", what))
+    return Outcome(tuple(children), None, verdict.wake_after_s, tuple(events), doomed=doomed)
+
+
+def _sized(clique: Json, view: ReplicaView) -> Json:
+    """A PodClique that is made again after a recycle has the size that its autoscaler last wanted."""
+    autoscaler = view.autoscalers.get(clique["metadata"]["name"])
+    wanted = ((autoscaler or {}).get("status") or {}).get("desiredReplicas")
+    if autoscaler is None or not wanted:
+        return clique
+    bounds = autoscaler["spec"]
+    replicas = min(max(wanted, bounds.get("minReplicas") or 1), bounds["maxReplicas"])
+    return {**clique, "spec": {**clique["spec"], "replicas": replicas}}
+
+
+def _flagged(group: Json, view: ReplicaView, verdict: Verdict, now: datetime) -> Json:
+    name = group["metadata"]["name"]
+    if name not in verdict.flagged:
+        return group
+    return {**group, "status": being_terminated(view.groups[name], now)}
 
 
 def headless_service(template: Template, i: int) -> Json:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from grove_operator.api import conditions, names
 from grove_operator.api.constants import (
+    CONDITION_EVER_HEALTHY,
     CONDITION_GANG_TERMINATION,
     CONDITION_MIN_AVAILABLE_BREACHED,
     CONDITION_POD_CLIQUE_SCHEDULED,
     LABEL_PCS_REPLICA_INDEX,
+    LABEL_POD_TEMPLATE_HASH,
     LABEL_SCALING_GROUP,
 )
 from grove_operator.api.kinds import Json
-from grove_operator.core.availability import least, reaches_least
+from grove_operator.core.availability import clique_is_current, least, reaches_least
 from grove_operator.core.cliques import member_clique
 from grove_operator.core.objects import default_labels, is_terminating, label, selector_text
 from grove_operator.core.observed import GroupView
-from grove_operator.core.outcome import Outcome
-from grove_operator.core.podcliqueset import clique_is_current, last_errors
+from grove_operator.core.outcome import EventSpec, Outcome
+from grove_operator.core.podcliqueset import last_errors
+from grove_operator.core.strategy import ON_DELETE, UPDATE_IN_PROGRESS, is_running, strategy
 from grove_operator.core.template import Group
+from grove_operator.core.termination import Verdict, group_verdict
+from grove_operator.core.updates import group_step
 
 
 def reconcile(view: GroupView, now: datetime) -> Outcome:
@@ -29,15 +34,55 @@ def reconcile(view: GroupView, now: datetime) -> Outcome:
     if group is None:
         return Outcome()
     template, i = view.template, replica_index(view)
+    by_replica = [dict(_members(view, group, j)) for j in range(view.obj["spec"]["replicas"])]
+    step = group_step(view, i, group, by_replica, now)
+    verdict = Verdict() if is_running(step.progress) else group_verdict(template, view.obj, _named(by_replica), now)
+    doomed = step.doomed | verdict.doomed
     children = [
-        member_clique(template, i, group, view.obj, j, clique)
-        for j in range(view.obj["spec"]["replicas"])
-        for clique in template.members(group)
+        _held(live) if live and strategy(template) != ON_DELETE else _made(view, group, j, name)
+        for j, members in enumerate(by_replica)
+        for name, live in members.items()
+        if not (live and live["metadata"]["name"] in doomed)
     ]
-    status = _status(view, group, now)
+    status = _status(view, group, by_replica, step.progress, now)
     was_up = bool((view.obj.get("status") or {}).get("availableReplicas"))
     is_up = status["availableReplicas"] >= least(view.obj)
-    return Outcome(tuple(children), status, is_starting=not is_up and not was_up)
+    return Outcome(
+        tuple(children),
+        status,
+        verdict.wake_after_s,
+        tuple(_news(view, status, verdict)),
+        is_starting=not is_up and not was_up,
+        is_urgent=step.is_decision,
+    )
+
+
+def _made(view: GroupView, group: Group, j: int, name: str) -> Json:
+    clique = view.template.clique_by_name[name]
+    return member_clique(view.template, replica_index(view), group, view.obj, j, clique)
+
+
+def _held(live: Json) -> Json:
+    """A live member changes by being made anew: of it we hold only that it exists."""
+    meta = live["metadata"]
+    held: Json = {"name": meta["name"], "namespace": meta["namespace"]}
+    held["labels"] = {LABEL_POD_TEMPLATE_HASH: label(live, LABEL_POD_TEMPLATE_HASH)}
+    return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": held}
+
+
+def _named(by_replica: Iterable[Mapping[str, Json | None]]) -> list[dict[str, Json]]:
+    return [{o["metadata"]["name"]: o for o in members.values() if o is not None} for members in by_replica]
+
+
+def _news(view: GroupView, status: Json, verdict: Verdict) -> Iterator[EventSpec]:
+    if verdict.doomed:
+        what = (
+            f"minAvailable is breached for longer than terminationDelay: {', '.join(sorted(verdict.doomed))} recycled"
+        )
+        yield EventSpec(view.template.obj, "PodCliqueScalingGroupReplicaDeleteSuccessful", what)
+    had_some = bool((view.obj.get("status") or {}).get("scheduledReplicas"))
+    if had_some and not status["scheduledReplicas"] and view.obj["spec"]["replicas"]:
+        yield EventSpec(view.obj, "AllScheduledReplicasLost", "no replica is scheduled any more", is_warning=True)
 
 
 def replica_index(view: GroupView) -> int:
@@ -50,13 +95,16 @@ def config_of(view: GroupView) -> Group | None:
     return next((g for g in template.groups if names.scaling_group(template.name, i, g.name) == name), None)
 
 
-def _status(view: GroupView, group: Group, now: datetime) -> Json:
+def _status(
+    view: GroupView, group: Group, replicas_members: list[dict[str, Json | None]], progress: Json | None, now: datetime
+) -> Json:
     obj, old = view.obj, view.obj.get("status") or {}
     replicas, minimum = obj["spec"]["replicas"], least(obj)
-    by_replica = [list(_members(view, group, j)) for j in range(replicas)]
+    by_replica = [list(members.items()) for members in replicas_members]
     scheduled = [m for m in by_replica if all(_is_scheduled(clique) for _, clique in m)]
     available = [m for m in scheduled if all(reaches_least(clique, "readyReplicas") for _, clique in m)]
     current = [m for m in by_replica if all(_is_current(view, name, clique) for name, clique in m)]
+    converged = all(_is_converged(view, name, clique) for m in by_replica for name, clique in m)
     status = {
         **old,
         "observedGeneration": obj["metadata"].get("generation", 1),
@@ -67,21 +115,39 @@ def _status(view: GroupView, group: Group, now: datetime) -> Json:
         "selector": selector_text(default_labels(view.template.name) | {LABEL_SCALING_GROUP: obj["metadata"]["name"]}),
         "lastErrors": last_errors(old.get("lastErrors"), view.troubles, now),
     }
-    if len(current) == replicas:
+    if converged and not is_running(progress):
         status["currentPodCliqueSetGenerationHash"] = view.template.generation_hash
+    if progress is not None:
+        counts = (
+            sum(_is_current(view, name, o) for m in by_replica for name, o in m),
+            replicas * len(group.clique_names),
+        )
+        status["updateProgress"] = {
+            **progress,
+            "updatedPodCliquesCount": counts[0],
+            "totalPodCliquesCount": counts[1],
+        }
     whole = sum(all(_holds(clique) for _, clique in m) for m in by_replica)
     breached = whole < minimum
     reason = "Insufficient" if breached else "Sufficient"
     message = f"{whole} of {replicas} replicas are not in breach, minAvailable is {minimum}"
-    said = conditions.condition(
-        CONDITION_MIN_AVAILABLE_BREACHED,
-        breached,
-        f"{reason}AvailablePodCliqueScalingGroupReplicas",
-        message,
-        observed_generation=obj["metadata"].get("generation", 1),
-    )
-    kept = [c for c in old.get("conditions") or () if breached or c["type"] != CONDITION_GANG_TERMINATION]
-    status["conditions"] = conditions.merged(kept, [said], now)
+    is_updating = is_running(progress)
+    generation = obj["metadata"].get("generation", 1)
+    said = [
+        conditions.condition(
+            CONDITION_MIN_AVAILABLE_BREACHED,
+            None if is_updating else breached,
+            UPDATE_IN_PROGRESS if is_updating else f"{reason}AvailablePodCliqueScalingGroupReplicas",
+            message,
+            observed_generation=generation,
+        )
+    ]
+    if minimum and not breached:
+        said.append(conditions.condition(CONDITION_EVER_HEALTHY, True, "MinAvailableReached", "enough replicas held"))
+    dropped = {CONDITION_GANG_TERMINATION} if not breached else set()
+    dropped |= {CONDITION_EVER_HEALTHY} if not minimum else set()
+    kept = [c for c in old.get("conditions") or () if c["type"] not in dropped]
+    status["conditions"] = conditions.merged(kept, said, now)
     return {key: value for key, value in status.items() if value != []}
 
 
@@ -97,8 +163,23 @@ def _is_scheduled(clique: Json | None) -> bool:
 
 
 def _holds(clique: Json | None) -> bool:
-    lives = clique is not None and not is_terminating(clique)
-    return lives and not conditions.is_true(clique, CONDITION_MIN_AVAILABLE_BREACHED)
+    """Nothing is known of a member without that condition: it does not count as healthy."""
+    if clique is None or is_terminating(clique):
+        return False
+    breach = conditions.find(clique, CONDITION_MIN_AVAILABLE_BREACHED)
+    return breach is not None and breach["status"] != "True"
+
+
+def _is_converged(view: GroupView, name: str, clique: Json | None) -> bool:
+    """The member's pods are all of this template, whether they are Ready or not."""
+    if clique is None or is_terminating(clique):
+        return False
+    status, template = clique.get("status") or {}, view.template
+    return (
+        label(clique, LABEL_POD_TEMPLATE_HASH) == template.pod_template_hashes[name]
+        and status.get("currentPodTemplateHash") == template.pod_template_hashes[name]
+        and status.get("currentPodCliqueSetGenerationHash") == template.generation_hash
+    )
 
 
 def _is_current(view: GroupView, name: str, clique: Json | None) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from grove_operator.api import conditions
 from grove_operator.api.constants import (
     ANNOTATION_ENDS_IN_A_ROW,
+    ANNOTATION_REPLACES_PLACED,
     LABEL_BASE_POD_GANG,
     LABEL_PCS_REPLICA_INDEX,
     PART_OF,
@@ -24,6 +25,7 @@ from grove_operator.core.podstate import pod_index
 OnChange = Callable[[Json | None, Json | None], None]
 TOMBSTONES = 20_000
 PLACED_BY = ("uid", "labels", "ownerReferences")
+POD_ANNOTATIONS = (ANNOTATION_ENDS_IN_A_ROW, ANNOTATION_REPLACES_PLACED)
 ASKED = "asked"
 """In place of a deletionTimestamp while only our own request is known."""
 
@@ -160,8 +162,8 @@ def trimmed_pod(pod: Json) -> Json:
     meta, spec, status = pod["metadata"], pod.get("spec", {}), pod.get("status", {})
     names = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "labels")
     kept: Json = {name: meta[name] for name in (*names, "ownerReferences") if name in meta}
-    if ends := (meta.get("annotations") or {}).get(ANNOTATION_ENDS_IN_A_ROW):
-        kept["annotations"] = {ANNOTATION_ENDS_IN_A_ROW: ends}
+    if said_of_it := {k: v for k, v in (meta.get("annotations") or {}).items() if k in POD_ANNOTATIONS}:
+        kept["annotations"] = said_of_it
     said: Json = {"phase": status.get("phase", "Pending")}
     if said["phase"] == "Failed":
         said |= {name: status[name] for name in ("reason", "message") if name in status}

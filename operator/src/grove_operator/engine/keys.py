@@ -13,6 +13,8 @@ from typing import Literal, NamedTuple
 
 from grove_operator.api import conditions
 from grove_operator.api.constants import (
+    CONDITION_GANG_TERMINATION,
+    CONDITION_MIN_AVAILABLE_BREACHED,
     CONDITION_PODGANG_INITIALIZED,
     DGD_LABEL,
     LABEL_PCS_REPLICA_INDEX,
@@ -33,6 +35,7 @@ from grove_operator.api.kinds import (
 )
 from grove_operator.core import podstate
 from grove_operator.core.objects import is_terminating, label
+from grove_operator.core.strategy import COHERENT
 from grove_operator.core.template import Template
 from grove_operator.core.topology import topology_name
 from grove_operator.engine.cache import Cache
@@ -61,9 +64,9 @@ def touched(cache: Cache, old: Json | None, new: Json | None) -> Iterator[Asked]
     if kind == POD.kind:
         yield from _pod(cache, old, new, obj)
     elif kind == POD_CLIQUE.kind:
-        yield from _clique(old, new, obj)
+        yield from _clique(cache, old, new, obj)
     elif kind == SCALING_GROUP.kind:
-        yield from _group(old, new, obj)
+        yield from _group(cache, old, new, obj)
     elif kind == POD_GANG.kind:
         yield from _gang(cache, old, new, obj)
     elif kind == POD_CLIQUE_SET.kind:
@@ -87,7 +90,7 @@ def _pod(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterato
             yield Key("clique", namespace, waiting.name), 0.0
 
 
-def _clique(old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
+def _clique(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
     namespace, group = obj["metadata"]["namespace"], label(obj, LABEL_SCALING_GROUP)
     if _differs_beyond_status(old, new):
         yield Key("clique", namespace, obj["metadata"]["name"]), 0.0
@@ -96,14 +99,34 @@ def _clique(old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
             yield Key("group", namespace, group), 0.0
     elif group:
         yield Key("group", namespace, group), 0.0
+    yield from _breach(old, new, obj)
+    yield from _peers(cache, obj)
     yield from _summaries(obj)
 
 
-def _group(old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
+def _group(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
     if _differs_beyond_status(old, new):
         yield Key("group", obj["metadata"]["namespace"], obj["metadata"]["name"]), 0.0
         yield _replica(obj), 0.0
+    yield from _breach(old, new, obj)
+    yield from _peers(cache, obj)
     yield from _summaries(obj)
+
+
+def _breach(old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
+    """The replica counts the time of a breach."""
+    kinds = (CONDITION_MIN_AVAILABLE_BREACHED, CONDITION_GANG_TERMINATION)
+    if any(conditions.is_true(old, kind) != conditions.is_true(new, kind) for kind in kinds):
+        yield _replica(obj), 0.0
+
+
+def _peers(cache: Cache, obj: Json) -> Iterator[Asked]:
+    """In a coherent update the parts of a replica wait for each other."""
+    pcs = cache.get(POD_CLIQUE_SET, obj["metadata"]["namespace"], label(obj, PART_OF))
+    if pcs is None or (pcs["spec"].get("updateStrategy") or {}).get("type") != COHERENT:
+        return
+    for peer in list(cache.owned(pcs["metadata"]["uid"], label(obj, LABEL_PCS_REPLICA_INDEX))):
+        yield from _whole_tree(cache, peer)
 
 
 def _gang(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
@@ -121,9 +144,9 @@ def _gang(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterat
 
 
 def _set(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
-    """A changed spec concerns all that the set owns, at any depth; its status concerns nobody."""
+    """A changed spec concerns all that the set owns, at any depth; so does in its status whose turn an update is."""
     namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
-    if not _differs_beyond_status(old, new):
+    if not _differs_beyond_status(old, new) and _rollout(old) == _rollout(new):
         return
     yield Key("set", namespace, name), 0.0
     if graph := label(obj, DGD_LABEL):
@@ -133,6 +156,12 @@ def _set(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterato
         yield Key("replica", namespace, name, i), 0.0
     for owned in list(cache.owned(uid)):
         yield from _whole_tree(cache, owned)
+
+
+def _rollout(pcs: Json | None) -> tuple[object, ...]:
+    status = (pcs or {}).get("status") or {}
+    progress = status.get("updateProgress") or {}
+    return status.get("currentGenerationHash"), progress.get("updateEndedAt"), progress.get("currentlyUpdating")
 
 
 def _whole_tree(cache: Cache, obj: Json) -> Iterator[Asked]:

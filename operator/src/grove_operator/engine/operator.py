@@ -36,7 +36,7 @@ from grove_operator.api.kinds import (
     key_of,
 )
 from grove_operator.core.observed import Trouble
-from grove_operator.core.outcome import EventSpec
+from grove_operator.core.outcome import EventSpec, Outcome
 from grove_operator.core.settings import Settings
 from grove_operator.engine.cache import Cache, trimmed_pod
 from grove_operator.engine.events import EventSource, news
@@ -171,20 +171,22 @@ class Operator:
             self._queue.forget(key)
             return
         todo = plan(case.outcome, case.owner, case.existing)
-        actions = [*todo.actions, *self._status_if_due(key, todo, case.outcome.is_starting)]
+        actions = [*todo.actions, *self._status_if_due(key, todo, case.outcome)]
         results = await self._executor.run(actions, case.owner["metadata"]["uid"]) if actions else []
         self._judge(key, todo, results)
         await self._tell(case, results)
+        if case.outcome.is_urgent and todo.own_status is not None:
+            self._queue.add(key)  # the decision is written: the next step may follow
         if case.outcome.wake_after_s is not None:
             self._queue.add(key, case.outcome.wake_after_s)
 
-    def _status_if_due(self, key: Key, todo: Plan, is_starting: bool) -> Iterable[Action]:
-        if todo.own_status is None:
+    def _status_if_due(self, key: Key, todo: Plan, outcome: Outcome) -> Iterable[Action]:
+        if todo.own_status is None or outcome.is_urgent:
             self._held.drop(key)
-            return ()
+            return (todo.own_status,) if todo.own_status else ()
         status: Json = todo.own_status.body["status"]
         if key.level in PACED:
-            wait_s = self._held.wait_s(key, status, STARTING if is_starting else self._pace.quiet())
+            wait_s = self._held.wait_s(key, status, STARTING if outcome.is_starting else self._pace.quiet())
         else:
             wait_s = self._held.wait_s(key, status, AT_ONCE)
         if wait_s:

@@ -7,6 +7,7 @@ Law: after applying its own actions it plans nothing.
     observed, ours, not desired           delete by UID
     desired, observed, not ours           nothing: a conflict that the owner's status tells about
     observed, terminating                 nothing: its removal wakes us
+    doomed, ours at one remove            delete by UID
 """
 
 from __future__ import annotations
@@ -16,13 +17,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from grove_operator.api.constants import (
-    COMPONENT,
-    COMPONENT_SCALING_GROUP_POD_CLIQUE,
     LABEL_POD_TEMPLATE_HASH,
     MANAGED_BY,
     MANAGED_BY_VALUE,
 )
-from grove_operator.api.kinds import POD_CLIQUE, Json, ObjectKey, key_of
+from grove_operator.api.kinds import SCALING_GROUP, Json, ObjectKey, key_of
 from grove_operator.core.objects import controller_uid, is_terminating
 from grove_operator.core.outcome import Outcome
 from grove_operator.dynamo.mapping import APPLIED_HASH
@@ -106,6 +105,11 @@ def plan(outcome: Outcome, owner: Json, existing: Mapping[ObjectKey, Json]) -> P
     for key, live in existing.items():
         if key not in wanted and _may_be_deleted(live, uid):
             actions.append(Delete(key, live["metadata"]["uid"]))
+    owners = {uid, *(obj["metadata"]["uid"] for obj in existing.values() if controller_uid(obj) == uid)}
+    for key in outcome.doomed:
+        live = existing.get(key)
+        if live and _may_be_deleted(live, controller_uid(live)) and controller_uid(live) in owners:
+            actions.append(Delete(key, live["metadata"]["uid"]))
     for scale in outcome.scales:
         live = existing.get(scale.target)
         if live and not is_terminating(live) and live["spec"].get("replicas") != scale.replicas:
@@ -118,9 +122,6 @@ def updates(key: ObjectKey, live: Json, child: Json) -> list[Action]:
     """Patches that make a live object hold what the wish says; none when it does."""
     policy = POLICIES.get(live["kind"], Policy())
     meta = live["metadata"]
-    is_member = key.kind == POD_CLIQUE.kind and _labels(live).get(COMPONENT) == COMPONENT_SCALING_GROUP_POD_CLIQUE
-    if is_member:  # members change by being recreated, as Grove's rolling update does
-        return []
     actions: list[Action] = []
     if body := _content_patch(live, child, policy):
         precondition = {"uid": meta["uid"]}
@@ -201,7 +202,10 @@ def _own_status(outcome: Outcome, owner: Json) -> Patch | None:
     changes = difference(owner.get("status") or {}, outcome.status)
     if not changes:
         return None
-    return Patch(key_of(owner), {"metadata": {"uid": owner["metadata"]["uid"]}, "status": changes}, "status")
+    precondition = {"uid": owner["metadata"]["uid"]}
+    if owner["kind"] == SCALING_GROUP.kind:  # the set's reconciler writes a condition there, too
+        precondition["resourceVersion"] = owner["metadata"]["resourceVersion"]
+    return Patch(key_of(owner), {"metadata": precondition, "status": changes}, "status")
 
 
 def _may_be_deleted(live: Json, uid: str) -> bool:

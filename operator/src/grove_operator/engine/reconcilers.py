@@ -15,6 +15,7 @@ from grove_operator.api.constants import (
 from grove_operator.api.kinds import (
     CLUSTER_TOPOLOGY_BINDING,
     DYNAMO_GRAPH_DEPLOYMENT,
+    HPA,
     POD,
     POD_CLIQUE,
     POD_CLIQUE_SET,
@@ -29,6 +30,7 @@ from grove_operator.core.objects import controller_uid, is_terminating, label
 from grove_operator.core.observed import CliqueView, GroupView, ReplicaView, SetView, Trouble
 from grove_operator.core.outcome import Outcome, Scale
 from grove_operator.core.settings import Settings
+from grove_operator.core.strategy import COHERENT, strategy
 from grove_operator.core.template import Template
 from grove_operator.core.topology import topology_name
 from grove_operator.dynamo import mapping, status
@@ -136,9 +138,12 @@ class Reconcilers:
             {obj["metadata"]["name"]: obj for obj in owned if obj["kind"] == POD_GANG.kind},
             {name: self._pods(clique) for name, clique in cliques.items()},
             self._topology(template),
+            {obj["metadata"]["name"]: obj for obj in owned if obj["kind"] == HPA.kind},
         )
         outcome = replica.reconcile(view, self._clock.now(), self._settings)
-        return Case(template.obj, outcome, self._existing(template.obj, outcome, owned))
+        existing = self._existing(template.obj, outcome, owned)
+        existing |= {key: live for key in outcome.doomed if (live := self._cache.find(key))}
+        return Case(template.obj, outcome, existing)
 
     def _mislabelled(self, template: Template, i: int) -> Iterator[Json]:
         """PodCliques and groups of replica `i` that somebody took the index label from: known by name all the same."""
@@ -169,7 +174,7 @@ class Reconcilers:
             return None
         owned = list(self._cache.owned(obj["metadata"]["uid"]))
         cliques = {member["metadata"]["name"]: member for member in self._members(obj)}
-        view = GroupView(template, obj, cliques, tuple(self._troubles(key)))
+        view = GroupView(template, obj, cliques, tuple(self._troubles(key)), self._peers(template, obj))
         outcome = scalinggroup.reconcile(view, self._clock.now())
         return Case(obj, outcome, self._existing(obj, outcome, owned))
 
@@ -189,9 +194,18 @@ class Reconcilers:
             self._scheduled(key.namespace, base) if any(podstate.has_grove_gate(p) for p in pods) else {},
             self._cache.previous_pods(obj["metadata"]["uid"]),
             tuple(self._troubles(key)),
+            self._peers(template, obj),
         )
         outcome = podclique.reconcile(view, self._clock.now(), self._settings)
         return Case(obj, outcome, {key_of(pod): pod for pod in pods})
+
+    def _peers(self, template: Template, obj: Json) -> dict[str, Json]:
+        """Only a coherent update looks at its neighbours."""
+        if strategy(template) != COHERENT:
+            return {}
+        beside = self._cache.owned(template.uid, label(obj, LABEL_PCS_REPLICA_INDEX))
+        kinds = (POD_CLIQUE.kind, SCALING_GROUP.kind)
+        return {peer["metadata"]["name"]: peer for peer in beside if peer["kind"] in kinds}
 
     def _members(self, group: Json) -> list[Json]:
         return [obj for obj in self._cache.owned(group["metadata"]["uid"]) if obj["kind"] == POD_CLIQUE.kind]
