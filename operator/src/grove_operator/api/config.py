@@ -178,6 +178,11 @@ class GangScheduler(_Section):
     health_port: int = Field(2754, ge=0, le=65535)
     metrics_port: int = Field(2755, ge=0, le=65535)
     binds_in_flight: int = Field(64, gt=0)
+    scheduler_names: list[str] = Field(
+        default_factory=list,
+        description="further names that it answers to, for clusters where nobody else does: kai-scheduler, "
+        "default-scheduler; events say the name that the pod asked for",
+    )
 
 
 class OperatorConfiguration(_Section):

@@ -1,6 +1,7 @@
 """What the scheduler writes besides bindings: PodGang status, pods' PodScheduled=False, Warning events. All pure.
 
     phase     Pending ── all minima bound ──> Starting ── all minima ready ──> Running
+    Unhealthy absent ── stood whole, a minimum lacks members ──> True ── whole again ──> False
     Scheduled False/Unschedulable (never placed yet), False/MemberUnschedulable (placed before, a member waits), True
 
 A result of None means that nothing differs: nothing is written.
@@ -9,6 +10,7 @@ A result of None means that nothing differs: nothing is written.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from grove_operator.api import constants as c
@@ -19,6 +21,8 @@ from grove_operator.scheduler.model import Gang, Refusal
 
 UNSCHEDULABLE = "Unschedulable"
 MEMBER_UNSCHEDULABLE = "MemberUnschedulable"
+MEMBERS_MISSING = "MembersMissing"
+MINIMA_BOUND = "MinimaBound"
 SCHEDULED = "Scheduled"
 RefusalKey = tuple[str, str, str, str, tuple[str, ...]]
 
@@ -28,9 +32,24 @@ def refusal_key(refusal: Refusal) -> RefusalKey:
     return refusal.reason, refusal.scope, refusal.level, refusal.resource, refusal.pods
 
 
-def is_bound(gang: Gang, observed_nodes: dict[str, str]) -> bool:
-    """Every podgroup has its minimum of members whose binding was observed."""
-    return all(sum(m.key in observed_nodes for m in g.members) >= g.minimum for g in gang.podgroups)
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a gang stands: minima bound, minima ready, why it waits, minima that lack members that once were bound."""
+
+    bound: bool
+    ready: bool
+    refusal: Refusal | None = None
+    lost: tuple[str, ...] = ()
+    score: float | None = None
+
+    def without_refusal(self) -> Standing:
+        return replace(self, refusal=None)
+
+
+def lost_members(gang: Gang) -> tuple[str, ...]:
+    """Podgroups with fewer bound members than their minimum, as `name (2 of 3)`."""
+    counts = ((g.name, sum(m.node is not None for m in g.members), g.minimum) for g in gang.podgroups)
+    return tuple(f"{name} ({bound} of {minimum})" for name, bound, minimum in counts if bound < minimum)
 
 
 def was_scheduled(pod_gang: Json) -> bool:
@@ -39,41 +58,59 @@ def was_scheduled(pod_gang: Json) -> bool:
     return found.get("status") == "True" or found.get("reason") == MEMBER_UNSCHEDULABLE
 
 
-def gang_status_patch(
-    pod_gang: Json,
-    *,
-    bound: bool,
-    ready: bool,
-    refusal: Refusal | None,
-    score: float | None,
-    now: datetime,
-) -> Json | None:
+def gang_status_patch(pod_gang: Json, standing: Standing, *, now: datetime) -> Json | None:
     """Merge patch of the status subresource, other writers' conditions kept, under a resourceVersion precondition."""
     status = pod_gang.get("status") or {}
-    old = condition(pod_gang, c.CONDITION_PODGANG_SCHEDULED)
     change: Json = {}
-    wanted = _scheduled(pod_gang, bound, refusal)
-    if wanted is not None and any(old.get(k) != wanted[k] for k in ("status", "reason", "message")):
-        moved = (
-            timestamp(now) if old.get("status") != wanted["status"] else old.get("lastTransitionTime", timestamp(now))
-        )
-        wanted = {**wanted, "lastTransitionTime": moved}
-        others = [x for x in status.get("conditions") or () if x.get("type") != c.CONDITION_PODGANG_SCHEDULED]
-        change["conditions"] = [*others, wanted]
-    phase = ("Running" if ready else "Starting") if bound else "Pending"
+    wanted = [
+        _dated(found, condition(pod_gang, found["type"]), now)
+        for found in (_scheduled(pod_gang, standing), _unhealthy(pod_gang, standing))
+        if found is not None and _differs(condition(pod_gang, found["type"]), found)
+    ]
+    if wanted:
+        types = {x["type"] for x in wanted}
+        change["conditions"] = [*(x for x in status.get("conditions") or () if x.get("type") not in types), *wanted]
+    phase = ("Running" if standing.ready else "Starting") if standing.bound else "Pending"
     if status.get("phase") != phase:
         change["phase"] = phase
-    if bound and score is not None and status.get("placementScore") != score:
-        change["placementScore"] = score
+    if standing.bound and standing.score is not None and status.get("placementScore") != standing.score:
+        change["placementScore"] = standing.score
     if not change:
         return None
     return {"metadata": {"resourceVersion": pod_gang["metadata"]["resourceVersion"]}, "status": change}
 
 
-def _scheduled(pod_gang: Json, bound: bool, refusal: Refusal | None) -> Json | None:
+def _differs(old: Json, wanted: Json) -> bool:
+    return any(old.get(k) != wanted[k] for k in ("status", "reason", "message"))
+
+
+def _dated(wanted: Json, old: Json, now: datetime) -> Json:
+    is_moved = old.get("status") != wanted["status"]
+    return {
+        **wanted,
+        "lastTransitionTime": timestamp(now) if is_moved else old.get("lastTransitionTime", timestamp(now)),
+    }
+
+
+def _unhealthy(pod_gang: Json, standing: Standing) -> Json | None:
+    """True while a gang that stood whole lacks members of a minimum; absent for one that never did."""
+    generation = pod_gang["metadata"].get("generation", 0)
+    head = {"type": c.CONDITION_PODGANG_UNHEALTHY, "observedGeneration": generation}
+    if standing.bound:
+        if condition(pod_gang, c.CONDITION_PODGANG_UNHEALTHY).get("status") != "True":
+            return None
+        return {**head, "status": "False", "reason": MINIMA_BOUND, "message": "all minimum members are bound"}
+    if not was_scheduled(pod_gang):
+        return None
+    message = f"members of {', '.join(standing.lost)} are missing"
+    return {**head, "status": "True", "reason": MEMBERS_MISSING, "message": message}
+
+
+def _scheduled(pod_gang: Json, standing: Standing) -> Json | None:
+    refusal = standing.refusal
     generation = pod_gang["metadata"].get("generation", 0)
     head = {"type": c.CONDITION_PODGANG_SCHEDULED, "observedGeneration": generation}
-    if bound:
+    if standing.bound:
         return {**head, "status": "True", "reason": SCHEDULED, "message": "all minimum members are bound"}
     if refusal is None:
         return None

@@ -7,7 +7,7 @@ assumed: pod UID -> node, from the decision to bind until the watch shows the bi
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from grove_operator.api import constants as c
 from grove_operator.api.kinds import Json
@@ -106,6 +106,8 @@ class Usage:
         self.ports: dict[str, Counter[HostPort]] = defaultdict(Counter)
         self._held: dict[str, tuple[str, Needs]] = {}
         self.assumed: dict[str, str] = {}
+        self.changed: set[str] = set()
+        """Nodes whose usage changed since somebody cleared this."""
 
     def observe(self, old: Json | None, new: Json | None) -> bool:
         """Follow one watch event of a pod; True when what is held changed."""
@@ -130,6 +132,10 @@ class Usage:
         if self.assumed.pop(uid, None) is not None:
             self._hold(uid, None)
 
+    def held_on(self, node: str) -> tuple[list[tuple[str, int]], list[HostPort]]:
+        """Amounts per resource and host ports in use on a node."""
+        return list(self.amounts[node].items()), sorted(k for k, v in self.ports[node].items() if v > 0)
+
     def _hold(self, uid: str, now: tuple[str, Needs] | None) -> bool:
         before = self._held.get(uid)
         if before == now:
@@ -137,6 +143,7 @@ class Usage:
         for held, sign in ((before, -1), (now, 1)):
             if held is not None:
                 node, needs = held
+                self.changed.add(node)
                 amounts, ports = self.amounts[node], self.ports[node]
                 for resource, value in needs.requests:
                     amounts[resource] += sign * value
@@ -151,11 +158,11 @@ class Usage:
 
 def snapshot(nodes: Iterable[Json], topologies: Iterable[Json], usage: Usage) -> Snapshot:
     return Snapshot(
-        nodes=tuple(_with_usage(n["node"], usage) for n in nodes), topologies=tuple(t["topology"] for t in topologies)
+        nodes=tuple(with_usage(n["node"], usage) for n in nodes), topologies=tuple(t["topology"] for t in topologies)
     )
 
 
-def _with_usage(node: Node, usage: Usage) -> Node:
+def with_usage(node: Node, usage: Usage) -> Node:
     return Node(
         name=node.name,
         labels=node.labels,
@@ -168,8 +175,11 @@ def _with_usage(node: Node, usage: Usage) -> Node:
     )
 
 
-def gang_of(pod_gang: Json, pod_at: Lookup, assumed: Mapping[str, str], scheduler: str) -> Gang:
-    """The PodGang with those of its referenced pods that live. `ready`: Initialized and not being deleted."""
+def gang_of(pod_gang: Json, pod_at: Lookup, assumed: Mapping[str, str], schedulers: Container[str]) -> Gang:
+    """The PodGang with those of its referenced pods that live. `ready`: Initialized and not being deleted.
+
+    Pods of other schedulers than these are members that nobody here binds.
+    """
     meta, spec = pod_gang["metadata"], pod_gang.get("spec") or {}
     pods: list[Json] = []
     groups = []
@@ -182,7 +192,7 @@ def gang_of(pod_gang: Json, pod_at: Lookup, assumed: Mapping[str, str], schedule
             and not is_over(pod)
         ]
         pods += found
-        members = tuple(_member(pod, assumed, scheduler) for pod in sorted(found, key=_pod_order))
+        members = tuple(_member(pod, assumed, schedulers) for pod in sorted(found, key=_pod_order))
         minimum = int(group.get("minReplicas") or 0)
         groups.append(PodGroup(group["name"], minimum, members, _constraint(group)))
     bases = {pod["metadata"]["labels"].get(c.LABEL_BASE_POD_GANG) for pod in pods} - {None, meta["name"]}
@@ -204,26 +214,26 @@ def gang_of(pod_gang: Json, pod_at: Lookup, assumed: Mapping[str, str], schedule
     )
 
 
-def single(pod: Json, assumed: Mapping[str, str], scheduler: str) -> Gang:
+def single(pod: Json, assumed: Mapping[str, str], schedulers: Container[str]) -> Gang:
     """A pod without a gang, as a gang of one."""
     meta = pod["metadata"]
     return Gang(
         namespace=meta["namespace"],
         name=NAME_OF_SINGLE.format(meta["name"]),
-        podgroups=(PodGroup(meta["name"], 1, (_member(pod, assumed, scheduler),)),),
+        podgroups=(PodGroup(meta["name"], 1, (_member(pod, assumed, schedulers),)),),
         priority=pod["priority"],
         created=meta["creationTimestamp"],
     )
 
 
-def _member(pod: Json, assumed: Mapping[str, str], scheduler: str) -> Member:
+def _member(pod: Json, assumed: Mapping[str, str], schedulers: Container[str]) -> Member:
     meta = pod["metadata"]
     return Member(
         namespace=meta["namespace"],
         name=meta["name"],
         needs=pod["needs"],
         node=pod["node"] or assumed.get(meta["uid"]),
-        is_gated=pod["gated"] or pod["scheduler"] != scheduler,
+        is_gated=pod["gated"] or pod["scheduler"] not in schedulers,
     )
 
 

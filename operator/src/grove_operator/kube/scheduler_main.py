@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from grove_operator.api.constants import SCHEDULER_NAME
 from grove_operator.engine.binder import GangScheduler
 from grove_operator.kube import process
 from grove_operator.kube.health import Health, ProbeThread, listen_address
@@ -21,7 +24,14 @@ async def schedule(this: Process) -> None:
     """Runs until told to stop; raises what ended it otherwise."""
     settings, leadership = this.config.gang_scheduler, this.config.leader_election
     recorder = recorder_from_environment(this.clock)
-    scheduler = GangScheduler(this.api, this.clock, binds_in_flight=settings.binds_in_flight, recorder=recorder)
+    scheduler = GangScheduler(
+        this.api,
+        this.clock,
+        binds_in_flight=settings.binds_in_flight,
+        scheduler_names=(SCHEDULER_NAME, *(n for n in settings.scheduler_names if n != SCHEDULER_NAME)),
+        recorder=recorder,
+        aside=asyncio.to_thread,
+    )
     election = this.election(leadership.scheduler_resource_name) if leadership.enabled else None
     health = Health(liveness={"engine": this.heartbeat.fault}, watch_ages_s=this.request_log.watch_ages_s)
     metrics = Metrics(

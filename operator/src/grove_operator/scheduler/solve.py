@@ -32,6 +32,8 @@ class Solver:
         self.policy = policy or Policy()
         self.cluster = Cluster(snapshot, self.policy)
         self.gangs: dict[str, Gang] = {}
+        self._last: dict[str, Refusal] = {}
+        """What each gang was told last, if it was refused."""
         self._families: dict[str, list[str]] = {}
         for gang in gangs:
             self.put(gang)
@@ -42,6 +44,8 @@ class Solver:
         self.assignments: list[Assignment] = []
         self.refusals: list[Refusal] = []
         self.scores: list[Score] = []
+        self._hopeless: dict[tuple[object, ...], bool] = {}
+        """Gangs refused by this decision, by what they ask for: is it proven? Room only gets less within a decision."""
 
     # ── the gangs that are known ────────────────────────────────────────────────────────────────────────────────────
 
@@ -57,6 +61,7 @@ class Solver:
             family.sort()
 
     def drop(self, key: str) -> None:
+        self._last.pop(key, None)
         gang = self.gangs.pop(key, None)
         if gang is not None:
             family = self._families[gang.base_key or key]
@@ -83,6 +88,26 @@ class Solver:
         self.cluster.table.settle()
         return Decision(tuple(self.assignments), tuple(self.refusals), tuple(self.scores))
 
+    def adopt(self, gang: Gang, found: Decision) -> Decision | None:
+        """A decision on the gang's minima that was found elsewhere, if there is still room for it; else None."""
+        self._begin()
+        node_of = {a.pod: a.node for a in found.assignments if a.gang == gang.key and a.is_minimum}
+        search, tree = self._prepare(gang, self.family(gang))
+        search.ready(tree)
+        row = self.cluster.table.row
+        leaves = [leaf for leaf in tree.leaves() if leaf.needed]
+        nodes = [[node_of.get(m.name, "") for m in leaf.needed] for leaf in leaves]
+        if not all(n in row for names in nodes for n in names):
+            return None
+        placed = [Placed(leaf, tuple(row[n] for n in names)) for leaf, names in zip(leaves, nodes, strict=True)]
+        solution = search.accept(tree, placed)
+        self.cluster.table.settle()
+        if solution is None:
+            return None
+        self.scores.append(Score(gang.key, solution.score))
+        self._record(gang, solution.placed, is_minimum=True)
+        return Decision(tuple(self.assignments), (), tuple(self.scores))
+
     def _place_minima(self, gang: Gang) -> bool:
         """Places what is missing of the gang's minima, all or nothing; True when the minima stand."""
         base = self.gangs.get(gang.base_key or "") if gang.base else None
@@ -100,6 +125,10 @@ class Solver:
         if found is not None:
             self.refusals.append(unsupported(gang, *found))
             return False
+        alike = () if siblings or tree.anchors or not self._hopeless else _asked_for(gang)
+        if alike in self._hopeless:
+            self._refuse_alike(gang, tree, search, is_proven=self._hopeless[alike])
+            return False
         lookahead = None
         if siblings:
             lookahead = with_siblings(tree, siblings, self.cluster.table, search.index, self.where)
@@ -110,10 +139,23 @@ class Solver:
                 solution, refusal = self._decide_exactly(tree, search, refusal)
             if solution is None:
                 self.refusals.append(refusal)
+                self._last[gang.key] = refusal
+                if not siblings and not tree.anchors:
+                    self._hopeless[_asked_for(gang)] = refusal.proven
                 return False
+        self._last.pop(gang.key, None)
         self.scores.append(Score(gang.key, solution.score))
         self._record(gang, solution.placed, is_minimum=True)
         return True
+
+    def _refuse_alike(self, gang: Gang, tree: Scope, search: Search, *, is_proven: bool) -> None:
+        """Another gang that asks for the same was refused just now: no search, and the same words as last time."""
+        refusal = self._last.get(gang.key)
+        if refusal is None or refusal.proven != is_proven:
+            refusal = explain(gang, tree, search)
+            refusal = proved(refusal) if is_proven else refusal
+        self.refusals.append(refusal)
+        self._last[gang.key] = refusal
 
     def _decide_exactly(self, tree: Scope, search: Search, refusal: Refusal) -> tuple[Solution | None, Refusal]:
         """A place after all, or the refusal as a proof, or as it was: undecided."""
@@ -196,6 +238,14 @@ class Solver:
                 self.assignments.append(
                     Assignment(gang.key, podgroup, member.namespace, member.name, nodes[row].name, is_minimum)
                 )
+
+
+def _asked_for(gang: Gang) -> tuple[object, ...]:
+    """Equal for gangs without bound members and siblings that ask for the same."""
+    position = {g.name: i for i, g in enumerate(gang.podgroups)}
+    groups = tuple((c.constraint, tuple(position.get(n) for n in c.podgroups)) for c in gang.groups)
+    parts = tuple((g.minimum, g.constraint, tuple((m.needs, m.is_gated) for m in g.members)) for g in gang.podgroups)
+    return gang.topology, gang.constraint, groups, parts
 
 
 def _first_unsupported(tree: Scope) -> tuple[Member, str] | None:

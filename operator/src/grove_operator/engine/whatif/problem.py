@@ -67,10 +67,10 @@ def problem(inputs: Inputs) -> Problem:
     look = _Lookup(pods)
     gangs = {}
     for pod_gang in pod_gangs:
-        gang = _readable(lambda g: view.gang_of(g, look, {}, c.SCHEDULER_NAME), pod_gang)
+        gang = _readable(lambda g: view.gang_of(g, look, {}, (c.SCHEDULER_NAME,)), pod_gang)
         gangs[gang.key] = (pod_gang, gang)
     singles = [
-        view.single(p, {}, c.SCHEDULER_NAME) for where, p in pods.items() if where not in referenced and _waits(p)
+        view.single(p, {}, (c.SCHEDULER_NAME,)) for where, p in pods.items() if where not in referenced and _waits(p)
     ]
     return Problem(
         snapshot=view.snapshot(nodes, topologies, usage),

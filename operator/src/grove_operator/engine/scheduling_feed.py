@@ -1,0 +1,177 @@
+"""A `Solver` kept in step with the watches, and the gangs that are worth a decision now.
+
+node events ──> changed nodes ─┐
+pod events ───> usage ─────────┼─ refresh ──> Solver ── decide(due) ──> assignments, refusals
+gang events ──> changed gangs ─┘                ^
+                            due: it changed, its family did, or a node it may use has more room
+
+A gang that was refused is tried again only when one of these holds: an event, never a timer, brings it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from grove_operator.api.kinds import Json
+from grove_operator.engine import scheduling_view as view
+from grove_operator.scheduler.model import Decision, Gang, Node, Policy, Refusal, Snapshot, Topology
+from grove_operator.scheduler.solve import Solver
+
+GangAt = Callable[[str], Gang | None]
+"""A gang by its key as it is now, None when there is none (any more)."""
+
+
+class Feed:
+    """`node`, `topology`, `gang` and `usage` follow events; `refresh` hands them to the solver all at once."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.usage = view.Usage()
+        self.solver = Solver(Snapshot(()), (), policy)
+        self.refusals: dict[str, tuple[Refusal, ...]] = {}
+        self.scores: dict[str, float] = {}
+        self._nodes: dict[str, Node] = {}
+        self._topologies: dict[str, Topology] = {}
+        self._is_other_cluster = True
+        self._are_other_topologies = True
+        self._changed: set[str] = set()
+        self._gangs: set[str] = set()
+        self._due: set[str] = set()
+
+    # ── events ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def node(self, old: Json | None, new: Json | None) -> bool:
+        """False when nothing of it matters here."""
+        if old and new and old["node"] == new["node"]:
+            return False
+        name = (new or old or {})["metadata"]["name"]
+        if new is None:
+            self._nodes.pop(name, None)
+            self._is_other_cluster = True
+        else:
+            self._is_other_cluster |= name not in self._nodes
+            self._nodes[name] = new["node"]
+            self._changed.add(name)
+        return True
+
+    def topology(self, old: Json | None, new: Json | None) -> bool:
+        if old and new and old["topology"] == new["topology"]:
+            return False
+        if old is not None:
+            self._topologies.pop(old["topology"].name, None)
+        if new is not None:
+            self._topologies[new["topology"].name] = new["topology"]
+        self._are_other_topologies = True
+        return True
+
+    def gang(self, key: str) -> None:
+        """The gang, or one of its pods, is other than before."""
+        self._gangs.add(key)
+
+    # ── keep the solver in step ─────────────────────────────────────────────────────────────────────────────────────
+
+    def refresh(self, gang_at: GangAt) -> None:
+        """Bring the solver in step and find out who is due."""
+        if self._are_other_topologies:
+            self._are_other_topologies = False
+            self.solver.cluster.set_topologies(self._topologies.values())
+            self._is_other_cluster = True  # a level may be another one now
+        better = self._refresh_nodes()
+        for key in self._gangs:
+            self._refresh_gang(key, gang_at(key))
+        self._gangs.clear()
+        if better is None:
+            self._due.update(self.refusals)
+        elif len(better):
+            self._due.update(key for key in self.refusals if key not in self._due and self._is_helped(key, better))
+
+    def _refresh_nodes(self) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None:
+        """Rows where there is more room than before; None when all are to be looked at anew."""
+        cluster, usage = self.solver.cluster, self.usage
+        changed, used = set(self._changed), usage.changed - self._changed
+        self._changed.clear()
+        usage.changed.clear()
+        if self._is_other_cluster:
+            self._is_other_cluster = False
+            cluster.replace(view.with_usage(node, usage) for node in self._nodes.values())
+            return None
+        better = [name for name in sorted(changed) if cluster.update(view.with_usage(self._nodes[name], usage))]
+        for name in sorted(used):
+            if name in cluster.table.row:
+                amounts, ports = usage.held_on(name)
+                if cluster.table.use(name, amounts, ports):
+                    better.append(name)
+        return np.array([cluster.table.row[name] for name in better], dtype=np.int64)
+
+    def _refresh_gang(self, key: str, gang: Gang | None) -> None:
+        before = self.solver.gangs.get(key)
+        if gang is None:
+            self.solver.drop(key)
+            for memory in (self.refusals, self.scores):
+                memory.pop(key, None)
+        elif gang != before:
+            self.solver.put(gang)
+        if gang == before:
+            return
+        self._due.update(g.key for g in self.solver.family(gang or before) if g.key in self.refusals)  # type: ignore[arg-type]
+        if gang is not None:
+            self._due.add(key)
+
+    def _is_helped(self, key: str, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
+        """May a pod that the gang waits with run on one of these nodes at all?"""
+        gang = self.solver.gangs.get(key)
+        if gang is None:
+            return False
+        table = self.solver.cluster.table
+        shapes = {table.shape(m.needs) for g in gang.podgroups for m in g.members if m.node is None and not m.is_gated}
+        return any(bool(shape.mask[rows].any()) for shape in shapes)
+
+    # ── decide ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def due(self, is_held_back: Callable[[str], bool]) -> list[str]:
+        """Gangs with something to bind that are to be decided on, from now on counted as decided."""
+        gangs = self.solver.gangs
+        ready = [k for k in self._due if k in gangs and not is_held_back(k)]
+        self._due.difference_update(ready)
+        self._due.intersection_update(gangs)
+        return sorted(k for k in ready if waits(gangs[k]))
+
+    def again(self, key: str) -> None:
+        """Due once more, though nothing changed."""
+        self._due.add(key)
+
+    def take_over(self, keys: Iterable[str], decision: Decision) -> set[str]:
+        """Remember what was decided on these gangs; those whose refusals are other than before."""
+        found: dict[str, list[Refusal]] = {}
+        for refusal in decision.refusals:
+            found.setdefault(refusal.gang, []).append(refusal)
+        self.scores.update({s.gang: s.value for s in decision.scores})
+        changed = set()
+        for key in keys:
+            before, now = self.refusals.pop(key, ()), tuple(found.get(key, ()))
+            if now:
+                self.refusals[key] = now
+            if before != now:
+                changed.add(key)
+        return changed
+
+    def snapshot(self) -> Snapshot:
+        """The cluster as it is now, for whoever decides elsewhere."""
+        nodes = tuple(view.with_usage(node, self.usage) for node in self._nodes.values())
+        return Snapshot(nodes, tuple(self._topologies.values()))
+
+    def gangs(self, due: Iterable[str]) -> list[Gang]:
+        """All gangs; those that aren't due are context."""
+        wanted = set(due)
+        return [g if g.key in wanted else replace(g, ready=False) for g in self.solver.gangs.values()]
+
+
+def waits(gang: Gang) -> bool:
+    """Something of it could be bound now."""
+    return (
+        gang.ready
+        and gang.is_complete
+        and any(m.node is None and not m.is_gated for g in gang.podgroups for m in g.members)
+    )
