@@ -26,7 +26,7 @@ def values(schema: Json) -> st.SearchStrategy[Any]:
     """Objects that a structural schema admits (as far as our schemas go)."""
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
-    if schema.get("x-kubernetes-preserve-unknown-fields"):
+    if schema.get("x-kubernetes-preserve-unknown-fields") and "properties" not in schema:
         return st.dictionaries(WORDS, st.one_of(st.none(), st.integers(0, 3), WORDS, st.lists(WORDS, max_size=2)))
     for start, strategy in PATTERNED.items():
         if schema.get("pattern", "").startswith(start):

@@ -100,7 +100,16 @@ DEFINITIONS: tuple[Definition, ...] = (
         "ct",
         (_column("Domains", ".spec.levels[*].domain", "string"), _AGE),
     ),
-    Definition(kinds.POD_GANG_SET, PodGangSet, "pgs", (_column("Replicas", ".spec.replicas"), _AGE)),
+    Definition(
+        kinds.POD_GANG_SET,
+        PodGangSet,
+        "pgs",
+        (
+            _column("Replicas", ".spec.replicas"),
+            _column("Converted", '.status.conditions[?(@.type=="Converted")].status', "string"),
+            _AGE,
+        ),
+    ),
     Definition(kinds.POD_GANG, PodGang, "pg", (_column("Phase", ".status.phase", "string"), _AGE)),
     Definition(
         kinds.DYNAMO_GRAPH_DEPLOYMENT,

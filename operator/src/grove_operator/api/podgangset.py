@@ -1,13 +1,15 @@
-"""PodGangSet: the name PodCliqueSet had in early releases. Served so that old objects can be read and converted."""
+"""PodGangSet: the name PodCliqueSet had in early releases. Served, and converted by the operator."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import ClassVar
+
+from pydantic import ConfigDict, Field
 
 from grove_operator.api.core_schemas import SpreadConstraint
 from grove_operator.api.podclique import AutoScalingConfig
 from grove_operator.api.podcliqueset import HeadlessServiceConfig, PodCliqueTemplate, StartupType
-from grove_operator.api.schema import ATOMIC, Duration, Int32, Model, Open, Root, list_map
+from grove_operator.api.schema import ATOMIC, Conditions, Duration, Int32, Model, Root, list_map
 
 
 class NetworkPackGroupConfig(Model):
@@ -58,8 +60,20 @@ class PodGangSetSpec(Model):
     )
 
 
+class PodGangSetStatus(Model):
+    """Left as it is found, but for the conditions of its conversion."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="allow", json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
+    )
+
+    conditions: Conditions | None = Field(
+        None, description="Converted, and Lossless with what the PodCliqueSet cannot carry."
+    )
+
+
 class PodGangSet(Root):
-    """Former name of PodCliqueSet. Nothing reconciles it: convert it to a PodCliqueSet."""
+    """Former name of PodCliqueSet. It is converted once into a PodCliqueSet of its name, which lives on its own."""
 
     spec: PodGangSetSpec = Field(description="Wanted state.")
-    status: Open | None = Field(None, description="Left as it is found.")
+    status: PodGangSetStatus | None = Field(None, description="Observed state.")

@@ -31,6 +31,8 @@ def operator_rules(
         rule("grove.io", grove, KEEP),
         rule("grove.io", [f"{name}/status" for name in grove], ("get", "patch")),
         rule("grove.io", [f"{name}/finalizers" for name in grove], ("update",)),
+        rule("grove.io", ("podgangsets",), READ),
+        rule("grove.io", ("podgangsets/status",), ("get", "patch")),
         rule("grove.io", ("clustertopologybindings",), READ),
         rule("grove.io", ("clustertopologybindings/status",), ("get", "patch")),
         rule("scheduler.grove.io", ("podgangs",), KEEP),

@@ -53,7 +53,7 @@ def _convert(node: Json, definitions: Json, embed: bool) -> Json:
         elif key == "items":
             out["items"] = _convert(value, definitions, embed)
         elif key == "additionalProperties":
-            if value is not False:
+            if isinstance(value, dict):
                 out["additionalProperties"] = _convert(value, definitions, embed)
         elif key == "const":
             out["enum"] = [value]

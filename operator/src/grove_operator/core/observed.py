@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from grove_operator.api.kinds import Json
 from grove_operator.core.template import Template
 
+OWNERSHIP_CONFLICT = "ERR_OWNERSHIP_CONFLICT"
+"""The code of a trouble that says: the name is taken."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:

@@ -34,6 +34,7 @@ class Outcome:
     reconciled object's own, whole; None leaves it alone. `is_starting` says that it comes up for the first
     time and will soon change by itself, so that writing it can wait. `doomed`: objects at one remove, owned by what
     the reconciled object owns, that must go now. `is_urgent`: the status is a decision that others wait for.
+    `once` are objects to make where none has their name; nobody owns them, and they are never changed afterwards.
     """
 
     children: tuple[Json, ...] = ()
@@ -44,3 +45,4 @@ class Outcome:
     is_starting: bool = False
     doomed: tuple[ObjectKey, ...] = ()
     is_urgent: bool = False
+    once: tuple[Json, ...] = ()

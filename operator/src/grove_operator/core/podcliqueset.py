@@ -16,6 +16,7 @@ from grove_operator.api.constants import (
 from grove_operator.api.kinds import ROLE, ROLE_BINDING, SECRET, SERVICE_ACCOUNT, Json
 from grove_operator.core import rollout
 from grove_operator.core.availability import clique_is_current, reaches_least
+from grove_operator.core.nametaken import name_taken, without_name_taken
 from grove_operator.core.objects import child, default_labels, selector_text
 from grove_operator.core.observed import SetView, Trouble
 from grove_operator.core.outcome import Outcome
@@ -109,6 +110,8 @@ def _status(view: SetView, now: datetime, settings: Settings) -> tuple[Json, flo
     levels = levels_condition(template, view.topology, enabled=settings.topology_enabled)
     kept = [c for c in old.get("conditions") or () if c["type"] != CONDITION_TOPOLOGY_LEVELS_UNAVAILABLE or levels]
     said, wake_after_s = set_conditions(view, len(available), updated, now)
+    said += name_taken(view.troubles, template.obj["metadata"].get("generation", 1))
+    kept = without_name_taken(kept)
     status["conditions"] = conditions.merged(kept, [*said, levels] if levels else said, now)
     status["lastErrors"] = last_errors(old.get("lastErrors"), view.troubles, now)
     if view.troubles:

@@ -18,6 +18,7 @@ from grove_operator.api.constants import (
 from grove_operator.api.kinds import Json
 from grove_operator.core.availability import clique_is_current, least, reaches_least
 from grove_operator.core.cliques import member_clique
+from grove_operator.core.nametaken import name_taken, without_name_taken
 from grove_operator.core.objects import default_labels, is_terminating, label, selector_text
 from grove_operator.core.observed import GroupView
 from grove_operator.core.outcome import EventSpec, Outcome
@@ -146,7 +147,8 @@ def _status(
         said.append(conditions.condition(CONDITION_EVER_HEALTHY, True, "MinAvailableReached", "enough replicas held"))
     dropped = {CONDITION_GANG_TERMINATION} if not breached else set()
     dropped |= {CONDITION_EVER_HEALTHY} if not minimum else set()
-    kept = [c for c in old.get("conditions") or () if c["type"] not in dropped]
+    said += name_taken(view.troubles, generation)
+    kept = [c for c in without_name_taken(old.get("conditions")) if c["type"] not in dropped]
     status["conditions"] = conditions.merged(kept, said, now)
     return {key: value for key, value in status.items() if value != []}
 

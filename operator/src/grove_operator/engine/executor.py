@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from grove_operator.api.kinds import BY_KIND, Json, ObjectKey, key_of
 from grove_operator.core.objects import controller_uid
-from grove_operator.core.observed import Trouble
+from grove_operator.core.observed import OWNERSHIP_CONFLICT, Trouble
 from grove_operator.engine.cache import Cache
 from grove_operator.engine.plan import Action, Create, Delete, Patch
 from grove_operator.engine.ports import AlreadyExists, ApiError, Conflict, KubeApi, NotFound, Overloaded
@@ -96,7 +96,7 @@ class Executor:
             return Result(action, must_retry=True)
         self._foreign.add(action.key)
         text = f"{action.key} exists and is not controlled by this object; delete or rename it"
-        return Result(action, Trouble("ERR_OWNERSHIP_CONFLICT", text))
+        return Result(action, Trouble(OWNERSHIP_CONFLICT, text))
 
     async def _look(self, key: ObjectKey) -> Json | None:
         try:

@@ -4,11 +4,12 @@ graph          a DynamoGraphDeployment
 set            a PodCliqueSet: shared children and the status over all replicas
 replica        one PodCliqueSet replica
 group, clique  a PodCliqueScalingGroup, a PodClique
+former         a PodGangSet, which is converted once
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from grove_operator.api import conditions
@@ -30,6 +31,7 @@ from grove_operator.api.kinds import (
     POD_CLIQUE,
     POD_CLIQUE_SET,
     POD_GANG,
+    POD_GANG_SET,
     SCALING_GROUP,
     Json,
 )
@@ -40,9 +42,11 @@ from grove_operator.core.template import Template
 from grove_operator.core.topology import topology_name
 from grove_operator.engine.cache import Cache
 
+Level = Literal["graph", "set", "replica", "group", "clique", "former"]
+
 
 class Key(NamedTuple):
-    level: Literal["graph", "set", "replica", "group", "clique"]
+    level: Level
     namespace: str
     name: str
     replica: int = 0
@@ -51,6 +55,8 @@ class Key(NamedTuple):
 GATHER_S = 0.2
 """Statuses that count over many objects are computed at most this often, and written after this delay."""
 Asked = tuple[Key, float]
+_TRANSLATED: Mapping[str, Level] = {DYNAMO_GRAPH_DEPLOYMENT.kind: "graph", POD_GANG_SET.kind: "former"}
+"""Kinds that a PodCliqueSet is made from."""
 
 
 def touched(cache: Cache, old: Json | None, new: Json | None) -> Iterator[Asked]:
@@ -71,9 +77,9 @@ def touched(cache: Cache, old: Json | None, new: Json | None) -> Iterator[Asked]
         yield from _gang(cache, old, new, obj)
     elif kind == POD_CLIQUE_SET.kind:
         yield from _set(cache, old, new, obj)
-    elif kind == DYNAMO_GRAPH_DEPLOYMENT.kind:
+    elif kind in _TRANSLATED:
         if _differs_beyond_status(old, new):
-            yield Key("graph", obj["metadata"]["namespace"], obj["metadata"]["name"]), 0.0
+            yield Key(_TRANSLATED[kind], obj["metadata"]["namespace"], obj["metadata"]["name"]), 0.0
     elif kind == CLUSTER_TOPOLOGY_BINDING.kind:
         yield from _topology(cache, obj)
     elif new is None or _differs_beyond_status(old, new):
@@ -149,6 +155,8 @@ def _set(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterato
     if not _differs_beyond_status(old, new) and _rollout(old) == _rollout(new):
         return
     yield Key("set", namespace, name), 0.0
+    if (old is None or new is None) and cache.get(POD_GANG_SET, namespace, name):
+        yield Key("former", namespace, name), 0.0
     if graph := label(obj, DGD_LABEL):
         yield Key("graph", namespace, graph), 0.0
     uid = obj["metadata"]["uid"]

@@ -25,6 +25,7 @@ from grove_operator.api.kinds import (
     POD_CLIQUE,
     POD_CLIQUE_SET,
     POD_GANG,
+    POD_GANG_SET,
     ROLE,
     ROLE_BINDING,
     SCALING_GROUP,
@@ -35,7 +36,7 @@ from grove_operator.api.kinds import (
     Kind,
     key_of,
 )
-from grove_operator.core.observed import Trouble
+from grove_operator.core.observed import OWNERSHIP_CONFLICT, Trouble
 from grove_operator.core.outcome import EventSpec, Outcome
 from grove_operator.core.settings import Settings
 from grove_operator.engine.cache import Cache, trimmed_pod
@@ -51,7 +52,7 @@ from grove_operator.engine.reconcilers import Case, Reconcilers
 
 log = logging.getLogger(__name__)
 
-ROOTS = (POD_CLIQUE_SET, DYNAMO_GRAPH_DEPLOYMENT, CLUSTER_TOPOLOGY_BINDING)
+ROOTS = (POD_CLIQUE_SET, DYNAMO_GRAPH_DEPLOYMENT, CLUSTER_TOPOLOGY_BINDING, POD_GANG_SET)
 CHILDREN = (
     SCALING_GROUP,
     POD_CLIQUE,
@@ -200,7 +201,7 @@ class Operator:
         troubles = [result.trouble for result in results if result.trouble]
         for foreign in todo.foreign:
             text = f"{foreign} exists and is not controlled by this object; delete or rename it"
-            troubles.append(Trouble("ERR_OWNERSHIP_CONFLICT", text))
+            troubles.append(Trouble(OWNERSHIP_CONFLICT, text))
         before = self._troubles.get(key, ())
         if tuple(troubles) != before:
             self._troubles[key] = tuple(troubles)

@@ -8,6 +8,7 @@ Law: after applying its own actions it plans nothing.
     desired, observed, not ours           nothing: a conflict that the owner's status tells about
     observed, terminating                 nothing: its removal wakes us
     doomed, ours at one remove            delete by UID
+    to be made once, not observed         create, without an owner
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ def plan(outcome: Outcome, owner: Json, existing: Mapping[ObjectKey, Json]) -> P
         live = existing.get(key)
         if live and _may_be_deleted(live, controller_uid(live)) and controller_uid(live) in owners:
             actions.append(Delete(key, live["metadata"]["uid"]))
+    actions += [Create(key_of(made), _manifest(made)) for made in outcome.once if key_of(made) not in existing]
     for scale in outcome.scales:
         live = existing.get(scale.target)
         if live and not is_terminating(live) and live["spec"].get("replicas") != scale.replicas:

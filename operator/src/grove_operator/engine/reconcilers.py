@@ -20,12 +20,13 @@ from grove_operator.api.kinds import (
     POD_CLIQUE,
     POD_CLIQUE_SET,
     POD_GANG,
+    POD_GANG_SET,
     SCALING_GROUP,
     Json,
     ObjectKey,
     key_of,
 )
-from grove_operator.core import podclique, podcliqueset, podstate, replica, scalinggroup
+from grove_operator.core import podclique, podcliqueset, podgangset, podstate, replica, scalinggroup
 from grove_operator.core.objects import controller_uid, is_terminating, label
 from grove_operator.core.observed import CliqueView, GroupView, ReplicaView, SetView, Trouble
 from grove_operator.core.outcome import Outcome, Scale
@@ -67,6 +68,7 @@ class Reconcilers:
             "replica": self._replica,
             "group": self._group,
             "clique": self._clique,
+            "former": self._former,
         }
         return gather[key.level](key)
 
@@ -99,6 +101,14 @@ class Reconcilers:
                 scales.append(Scale(key_of(live), replicas))
         said = status.status(dgd, cliques, groups, troubles, self._clock.now())
         return Case(dgd, Outcome(tuple(children), said, scales=tuple(scales)), existing)
+
+    def _former(self, key: Key) -> Case | None:
+        obj = self._cache.get(POD_GANG_SET, key.namespace, key.name)
+        if obj is None or is_terminating(obj):
+            return None
+        live = self._cache.get(POD_CLIQUE_SET, key.namespace, key.name)
+        view = podgangset.FormerView(obj, live, tuple(self._troubles(key)))
+        return Case(obj, podgangset.reconcile(view, self._clock.now()))
 
     def _set(self, key: Key) -> Case | None:
         template = self._template(key.namespace, key.name)

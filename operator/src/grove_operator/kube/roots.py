@@ -23,13 +23,14 @@ from grove_operator.api.kinds import (
     CLUSTER_TOPOLOGY_BINDING,
     DYNAMO_GRAPH_DEPLOYMENT,
     POD_CLIQUE_SET,
+    POD_GANG_SET,
     Json,
     Kind,
 )
 from grove_operator.engine.ports import ApiError, Clock
 from grove_operator.kube.client import HttpKubeApi
 
-ROOT_KINDS = (POD_CLIQUE_SET, DYNAMO_GRAPH_DEPLOYMENT, CLUSTER_TOPOLOGY_BINDING)
+ROOT_KINDS = (POD_CLIQUE_SET, DYNAMO_GRAPH_DEPLOYMENT, CLUSTER_TOPOLOGY_BINDING, POD_GANG_SET)
 AUDIT_PERIOD_S = 300.0
 AUDIT_DELAY_S = 5.0
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
