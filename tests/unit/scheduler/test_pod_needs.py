@@ -109,13 +109,12 @@ def test_features_that_are_not_modelled_are_listed_by_name() -> None:
     spec: Json = {
         "containers": [],
         "resourceClaims": [{"name": "gpu"}],
-        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "x"}}, {"name": "tmp", "emptyDir": {}}],
-        "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}},
+        "volumes": [{"name": "tmp", "emptyDir": {}}],
+        "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "rack"}]}},
         "topologySpreadConstraints": [{"whenUnsatisfiable": "DoNotSchedule"}, {"whenUnsatisfiable": "ScheduleAnyway"}],
     }
     assert needs_of(spec).unsupported == (
         "resourceClaims",
-        "volume data (persistentVolumeClaim)",
-        "required podAntiAffinity",
+        "required podAntiAffinity by rack",
         "topologySpreadConstraints with DoNotSchedule",
     )

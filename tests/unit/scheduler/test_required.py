@@ -104,7 +104,7 @@ def test_a_node_without_the_label_is_in_no_rack() -> None:
 def test_two_pods_with_the_same_host_port_never_share_a_node() -> None:
     asked = gang("A:2x1")
     members = tuple(
-        replace(m, needs=replace(m.needs, host_ports=(("0.0.0.0", "TCP", 8080),))) for m in asked.podgroups[0].members
+        replace(m, needs=replace(m.needs, claims=(("0.0.0.0", "TCP", 8080),))) for m in asked.podgroups[0].members
     )
     asked = replace(asked, podgroups=(replace(asked.podgroups[0], members=members),))
     assert nodes_of(schedule(cluster("", "a:8 b:1"), [asked])) == ["a", "b"]

@@ -132,7 +132,7 @@ def test_replay_exits_1_and_shows_the_difference(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"version": 2}', '{"version": 1}', '{"version": 1, "snapshot": {"nodes": 3}}']
+    "text", ["{", "[]", '{"version": 1}', '{"version": 2}', '{"version": 2, "snapshot": {"nodes": 3}}']
 )
 def test_replay_exits_2_for_what_is_no_recording(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)

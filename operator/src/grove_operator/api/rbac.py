@@ -72,6 +72,7 @@ def scheduler_rules() -> list[Json]:
     return [
         rule("", ("nodes",), READ),
         rule("", ("pods",), (*READ, "delete")),  # a gang that stays partly bound is taken back
+        rule("", ("persistentvolumes", "persistentvolumeclaims"), READ),  # where bound volumes can be used
         rule("", ("pods/binding",), ("create",)),
         rule("", ("pods/status",), ("patch",)),
         rule("", ("events",), ("create", "patch")),

@@ -17,10 +17,19 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from grove_operator.api.constants import LABEL_POD_GANG, SCHEDULER_NAME
-from grove_operator.api.kinds import CLUSTER_TOPOLOGY_BINDING, NODE, POD, POD_GANG, Json
+from grove_operator.api.kinds import (
+    CLUSTER_TOPOLOGY_BINDING,
+    NODE,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    POD_GANG,
+    Json,
+)
 from grove_operator.engine import scheduling_view as view
 from grove_operator.engine.binding import BACKOFF_MIN_S, Binder
 from grove_operator.engine.informer import Informer
+from grove_operator.engine.pod_needs import PodTrimmer
 from grove_operator.engine.ports import Clock, KubeApi
 from grove_operator.engine.recording import Record, record
 from grove_operator.engine.scheduling_feed import Feed, waits
@@ -67,7 +76,10 @@ class GangScheduler:
         self.synced = asyncio.Event()
         self.feed = Feed(policy)
         self.nodes = Informer(api, clock, NODE, self._node_changed, trim=view.trim_node)
-        self.pods = Informer(api, clock, POD, self._pod_changed, trim=view.PodTrimmer())
+        self.claims = Informer(api, clock, PERSISTENT_VOLUME_CLAIM, self._volume_changed, trim=view.trim_claim)
+        self.volumes = Informer(api, clock, PERSISTENT_VOLUME, self._volume_changed, trim=view.trim_volume)
+        self.trimmer = PodTrimmer(view.volume_at(self.claims.get, self.volumes.get))
+        self.pods = Informer(api, clock, POD, self._pod_changed, trim=self.trimmer)
         self.gangs = Informer(api, clock, POD_GANG, self._gang_changed)
         self.topologies = Informer(
             api, clock, CLUSTER_TOPOLOGY_BINDING, self._topology_changed, trim=view.trim_topology
@@ -86,7 +98,7 @@ class GangScheduler:
         self._is_trying_harder = False
 
     async def run(self) -> None:
-        informers = (self.nodes, self.topologies, self.pods, self.gangs)
+        informers = (self.nodes, self.topologies, self.claims, self.volumes, self.pods, self.gangs)
         running = [asyncio.create_task(informer.run()) for informer in informers]
         loop = asyncio.create_task(self._loop(informers))
         try:
@@ -123,6 +135,22 @@ class GangScheduler:
         if self.feed.topology(old, new):
             self._wake.set()
 
+    def _volume_changed(self, old: Json | None, new: Json | None) -> None:
+        is_same = old and new and all(old.get(k) == new.get(k) for k in ("volume", "affinity"))
+        if not is_same:
+            self.trimmer.has_news = True
+            self._wake.set()
+
+    def _look_again(self) -> None:
+        """Pods that other objects have a say in: with what they need now."""
+        self.trimmer.has_news = False
+        for pod in self.pods.items():
+            now = self.trimmer.again(pod)
+            if now is not None:
+                before = {**pod}
+                pod.update(now)
+                self._pod_changed(before, pod)
+
     def _gang_changed(self, old: Json | None, new: Json | None) -> None:
         key = view_key(new or old or {})
         if new is None:
@@ -157,6 +185,8 @@ class GangScheduler:
     # ── decide ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _decide(self) -> None:
+        if self.trimmer.has_news:
+            self._look_again()
         self.feed.refresh(self._gang_at)
         now = self.clock.monotonic()
         due = self.feed.due(lambda key: self._not_before.get(key, 0.0) > now)

@@ -1,6 +1,6 @@
 """Recorded decisions: a bug report that is a file, and its replay.
 
-    {"version": 1, "snapshot": ..., "policy": ..., "gangs": [...], "decision": ...}
+    {"version": 2, "snapshot": ..., "policy": ..., "gangs": [...], "decision": ...}
 
 The text is canonical (sorted keys, one form for every value), so that equal decisions are equal bytes.
 """
@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from grove_operator.scheduler.model import Decision, Gang, Policy, Snapshot, dump, load
 from grove_operator.scheduler.solve import schedule
 
-VERSION = 1
+VERSION = 2
 
 
 class RecordingError(ValueError):

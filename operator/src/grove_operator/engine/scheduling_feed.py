@@ -100,8 +100,8 @@ class Feed:
         better = [name for name in sorted(changed) if cluster.update(view.with_usage(self._nodes[name], usage))]
         for name in sorted(used):
             if name in cluster.table.row:
-                amounts, ports = usage.held_on(name)
-                if cluster.table.use(name, amounts, ports):
+                amounts, claims = usage.held_on(name)
+                if cluster.table.use(name, amounts, claims):
                     better.append(name)
         return np.array([cluster.table.row[name] for name in better], dtype=np.int64)
 

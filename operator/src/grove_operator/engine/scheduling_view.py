@@ -11,11 +11,12 @@ from collections.abc import Callable, Container, Iterable, Mapping
 
 from grove_operator.api import constants as c
 from grove_operator.api.kinds import Json
+from grove_operator.engine.pod_needs import VolumeAt, volume_affinity
 from grove_operator.scheduler.model import (
+    Claim,
     Constraint,
     Gang,
     GroupConfig,
-    HostPort,
     Member,
     Needs,
     Node,
@@ -25,39 +26,42 @@ from grove_operator.scheduler.model import (
     Topology,
 )
 from grove_operator.scheduler.quantity import amount
-from grove_operator.scheduler.requests import needs_of
+from grove_operator.scheduler.requests import Affinity
 
 NAME_OF_SINGLE = "pod {}"
 """A pod that belongs to no gang is scheduled as a gang of its own under this name (no PodGang can have it)."""
-KEPT_LABELS = (c.LABEL_POD_GANG, c.LABEL_BASE_POD_GANG, c.LABEL_POD_INDEX)
 Lookup = Callable[[str, str], Json | None]
 
 
-class PodTrimmer:
-    """Keeps of a pod what scheduling needs; equal needs become one object."""
+def trim_claim(claim: Json) -> Json:
+    """A PersistentVolumeClaim as the name of the volume that it is bound to."""
+    meta, spec, status = claim["metadata"], claim.get("spec") or {}, claim.get("status") or {}
+    bound = spec.get("volumeName") if status.get("phase") == "Bound" else None
+    return {
+        "metadata": {k: meta[k] for k in ("name", "namespace", "resourceVersion") if k in meta},
+        "volume": bound,
+    }
 
-    def __init__(self) -> None:
-        self._interned: dict[Needs, Needs] = {}
 
-    def __call__(self, pod: Json) -> Json:
-        meta, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
-        needs = needs_of(spec)
-        labels = meta.get("labels") or {}
-        return {
-            "metadata": {
-                **{k: meta[k] for k in ("name", "namespace", "uid", "resourceVersion") if k in meta},
-                "deletionTimestamp": meta.get("deletionTimestamp"),
-                "creationTimestamp": meta.get("creationTimestamp", ""),
-                "labels": {k: labels[k] for k in KEPT_LABELS if k in labels},
-            },
-            "node": spec.get("nodeName") or None,
-            "scheduler": spec.get("schedulerName", ""),
-            "gated": bool(spec.get("schedulingGates")),
-            "priority": spec.get("priority") or 0,
-            "phase": status.get("phase", "Pending"),
-            "conditions": status.get("conditions") or [],
-            "needs": self._interned.setdefault(needs, needs),
-        }
+def trim_volume(volume: Json) -> Json:
+    """A PersistentVolume as the nodes that can use it."""
+    meta = volume["metadata"]
+    return {
+        "metadata": {k: meta[k] for k in ("name", "resourceVersion") if k in meta},
+        "affinity": volume_affinity(volume),
+    }
+
+
+def volume_at(claim_at: Lookup, volume_at: Lookup) -> VolumeAt:
+    """Looks a claim's volume up in two stores of what `trim_claim` and `trim_volume` leave."""
+
+    def look(namespace: str, name: str) -> Affinity | None:
+        claim = claim_at(namespace, name)
+        volume = volume_at("", claim["volume"]) if claim and claim["volume"] else None
+        found: Affinity | None = volume["affinity"] if volume else None
+        return found
+
+    return look
 
 
 def trim_node(node: Json) -> Json:
@@ -103,7 +107,7 @@ class Usage:
 
     def __init__(self) -> None:
         self.amounts: dict[str, Counter[str]] = defaultdict(Counter)
-        self.ports: dict[str, Counter[HostPort]] = defaultdict(Counter)
+        self.claims: dict[str, Counter[Claim]] = defaultdict(Counter)
         self._held: dict[str, tuple[str, Needs]] = {}
         self.assumed: dict[str, str] = {}
         self.changed: set[str] = set()
@@ -132,9 +136,9 @@ class Usage:
         if self.assumed.pop(uid, None) is not None:
             self._hold(uid, None)
 
-    def held_on(self, node: str) -> tuple[list[tuple[str, int]], list[HostPort]]:
-        """Amounts per resource and host ports in use on a node."""
-        return list(self.amounts[node].items()), sorted(k for k, v in self.ports[node].items() if v > 0)
+    def held_on(self, node: str) -> tuple[list[tuple[str, int]], list[Claim]]:
+        """Amounts per resource and claims on a node."""
+        return list(self.amounts[node].items()), sorted(k for k, v in self.claims[node].items() if v > 0)
 
     def _hold(self, uid: str, now: tuple[str, Needs] | None) -> bool:
         before = self._held.get(uid)
@@ -144,11 +148,11 @@ class Usage:
             if held is not None:
                 node, needs = held
                 self.changed.add(node)
-                amounts, ports = self.amounts[node], self.ports[node]
+                amounts, claims = self.amounts[node], self.claims[node]
                 for resource, value in needs.requests:
                     amounts[resource] += sign * value
-                for port in needs.host_ports:
-                    ports[port] += sign
+                for claim in needs.claims:
+                    claims[claim] += sign
         if now is None:
             self._held.pop(uid, None)
         else:
@@ -168,7 +172,7 @@ def with_usage(node: Node, usage: Usage) -> Node:
         labels=node.labels,
         allocatable=node.allocatable,
         used=tuple(sorted((k, v) for k, v in usage.amounts[node.name].items() if v)),
-        used_ports=tuple(sorted(k for k, v in usage.ports[node.name].items() if v > 0)),
+        used_claims=tuple(sorted(k for k, v in usage.claims[node.name].items() if v > 0)),
         taints=node.taints,
         unschedulable=node.unschedulable,
         ready=node.ready,

@@ -174,13 +174,13 @@ class _Program:
                 using = [(column, int(shape.request[resource])) for shape, column in asking if shape.request[resource]]
                 if sum(amount * self.upper[column] for column, amount in using) > free[resource]:
                     self._row([c for c, _ in using], [a for _, a in using], -np.inf, float(free[resource]))
-            self._keep_apart([(shape, column) for shape, column in asking if shape.ports])
+            self._keep_apart([(shape, column) for shape, column in asking if shape.claims])
 
     def _keep_apart(self, claiming: list[tuple[Shape, int]]) -> None:
         """Of pods that exclude each other only one kind is on the node: y says whether the first is."""
         for i, (shape, column) in enumerate(claiming):
             for other, column_of_other in claiming[i + 1 :]:
-                if shape is other or claims_collide(shape.ports, other.ports):
+                if claims_collide(shape.claims, other.claims):
                     first = self._column(1)
                     self._row([column, first], [1, -self.upper[column]], -np.inf, 0)
                     most = self.upper[column_of_other]

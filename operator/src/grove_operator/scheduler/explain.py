@@ -205,12 +205,12 @@ def _with_usage(snapshot: Snapshot, taken: Iterable[tuple[str, Needs]]) -> Snaps
 
 
 def _loaded(node: Node, more: Iterable[Needs]) -> Node:
-    used, ports = dict(node.used), list(node.used_ports)
+    used, ports = dict(node.used), list(node.used_claims)
     for needs in more:
         for resource, amount in needs.requests:
             used[resource] = used.get(resource, 0) + amount
-        ports += needs.host_ports
-    return replace(node, used=tuple(sorted(used.items())), used_ports=tuple(sorted(ports)))
+        ports += needs.claims
+    return replace(node, used=tuple(sorted(used.items())), used_claims=tuple(sorted(ports)))
 
 
 # ── scope by scope ──────────────────────────────────────────────────────────────────────────────────────────────────

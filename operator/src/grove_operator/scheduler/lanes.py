@@ -106,7 +106,8 @@ class Lanes:
         self._request = np.maximum(asked, 1)[:, :, None]
         self._unused = np.where(asked == 0, UNUSED, 0)[:, :, None]
         self._masks = np.array([s.mask for s in self.shapes])
-        self._exclusive = [i for i, s in enumerate(self.shapes) if s.is_exclusive]
+        self._claiming = [i for i, s in enumerate(self.shapes) if s.claims]
+        self._exclusive = [i for i in self._claiming if self.shapes[i].is_exclusive]
         self._needs: dict[tuple[tuple[int, int], ...], Need] = {}
         empty = self._lowest(table.alloc[:, self._columns].max(axis=0, initial=0)[:, None])[:, 0]
         self._is_large = bool((empty > self.limit).any())
@@ -149,11 +150,13 @@ class Lanes:
         if self._is_large:
             np.minimum(values, self.limit, out=values)
         for i in self._exclusive:
-            wanted = self.shapes[i].ports
             np.minimum(values[i], 1, out=values[i])
-            for at in np.flatnonzero(values[i]).tolist():
-                if claims_collide(wanted, self.table.ports[rows[at]]):
-                    values[i, at] = 0
+        if self._claiming:
+            claimed = [(at, there) for at, row in enumerate(rows.tolist()) if (there := self.table.claims[row])]
+            for i in self._claiming:
+                for at, there in claimed:
+                    if values[i, at] and claims_collide(self.shapes[i].claims, there):
+                        values[i, at] = 0
         if self._joint:
             values[count : count + len(self._joint)] *= np.logical_or.reduce(shapes, axis=0)
         return values

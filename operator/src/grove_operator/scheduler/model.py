@@ -48,8 +48,10 @@ class Expression:
     is_field: bool = False
 
 
-HostPort = tuple[str, str, int]
-"""(host IP or 0.0.0.0, protocol, port)."""
+Claim = tuple[str, str, int]
+"""What excludes other pods from a node: a host port as (host IP or 0.0.0.0, protocol, port); required anti-affinity per
+host as (`AVOIDS`, term, 0) of the pod that has the term and (`MATCHES`, term, 0) of each pod that the term selects."""
+AVOIDS, MATCHES = "avoids", "matches"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Needs:
     selector: tuple[tuple[str, str], ...] = ()
     affinity: tuple[tuple[Expression, ...], ...] | None = None
     tolerations: tuple[Toleration, ...] = ()
-    host_ports: tuple[HostPort, ...] = ()
+    claims: tuple[Claim, ...] = ()
     unsupported: tuple[str, ...] = ()
 
 
@@ -76,7 +78,7 @@ class Node:
     labels: dict[str, str]
     allocatable: Amounts
     used: Amounts = ()
-    used_ports: tuple[HostPort, ...] = ()
+    used_claims: tuple[Claim, ...] = ()
     taints: tuple[Taint, ...] = ()
     unschedulable: bool = False
     ready: bool = True

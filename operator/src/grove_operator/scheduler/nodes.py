@@ -1,7 +1,7 @@
 """Nodes as numpy columns, and what is still free on them: kept in step by events, with an undo log for trying things.
 
 rows: nodes in order of name        columns: every resource seen on a node or asked for by a pod
-free[N, R] int64                    log: (rows, amounts, ports) of every `take`, undone in reverse
+free[N, R] int64                    log: (rows, amounts, claims) of every `take`, undone in reverse
 dirty: rows whose free amounts changed, in order; whoever derives numbers from `free` catches up from where it was
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from grove_operator.scheduler.model import Amounts, HostPort, Needs, Node
+from grove_operator.scheduler.model import Amounts, Claim, Needs, Node
 from grove_operator.scheduler.predicates import claims_collide, eligible, objection
 
 Ints = NDArray[np.int64]
@@ -30,21 +30,21 @@ class Shape:
 
     A *unit* is several pods that must share one node, as one shape: `parts` are its pods' shapes with their counts.
     `asked` lists the (column, amount) pairs of the request that aren't zero.
-    At most one pod of an `exclusive` shape fits on a node (it claims host ports).
+    At most one pod of an `exclusive` shape fits on a node: its claims (host ports, anti-affinity) exclude its like.
     """
 
     number: int
     request: Ints
     asked: tuple[tuple[int, int], ...]
     mask: Bools
-    ports: tuple[HostPort, ...] = ()
+    claims: tuple[Claim, ...] = ()
     needs: Needs | None = None
     parts: tuple[tuple[Shape, int], ...] = ()
     is_possible: bool = True
 
     @property
     def is_exclusive(self) -> bool:
-        return bool(self.ports)
+        return bool(self.claims) and claims_collide(self.claims, self.claims)
 
     def allows(self, row: int, node: Node) -> bool:
         """May a pod of this shape run on the node, resources aside?"""
@@ -55,11 +55,11 @@ class Shape:
 
 @dataclass(slots=True)
 class Taken:
-    """One entry of the undo log: `amounts[m, R]` taken from `rows` (distinct), and the host ports claimed there."""
+    """One entry of the undo log: `amounts[m, R]` taken from `rows` (distinct), and what is claimed there."""
 
     rows: Ints
     amounts: Ints
-    ports: list[tuple[int, tuple[HostPort, ...]]]
+    claims: list[tuple[int, tuple[Claim, ...]]]
 
 
 class NodeTable:
@@ -73,7 +73,7 @@ class NodeTable:
         self.column = {r: i for i, r in enumerate(self.resources)}
         self.alloc = np.zeros((len(self.nodes), len(self.resources)), dtype=np.int64)
         self.free = np.zeros_like(self.alloc)
-        self.ports: list[list[HostPort]] = [list(node.used_ports) for node in self.nodes]
+        self.claims: list[list[Claim]] = [list(node.used_claims) for node in self.nodes]
         for i, node in enumerate(self.nodes):
             self.alloc[i] = self._amounts(node.allocatable)
             self.free[i] = self.alloc[i] - self._amounts(node.used)
@@ -102,7 +102,7 @@ class NodeTable:
             self.learn({r for r, _ in needs.requests})
             mask = eligible(needs, self.nodes)
             request = self._amounts(needs.requests)
-            shape = Shape(len(self.shapes), request, _asked(request), mask, needs.host_ports, needs=needs)
+            shape = Shape(len(self.shapes), request, _asked(request), mask, needs.claims, needs=needs)
             self.shapes[needs] = shape
         self._by_id[id(needs)] = (needs, shape)
         return shape
@@ -115,16 +115,17 @@ class NodeTable:
         key = tuple((s.number, n) for s, n in found)
         shape = self.shapes.get(key)
         if shape is None:
-            ports = [port for s, n in found for port in s.ports * n]
-            possible = not any(claims_collide([port], ports[i + 1 :]) for i, port in enumerate(ports))
+            claims = tuple(claim for s, _ in found for claim in s.claims)
+            possible = not any(
+                (n > 1 and s.is_exclusive) or any(claims_collide(s.claims, t.claims) for t, _ in found[i + 1 :])
+                for i, (s, n) in enumerate(found)
+            )
             request = np.zeros(len(self.resources), dtype=np.int64)
             mask = np.full(len(self.nodes), possible)
             for part, n in found:
                 request += n * part.request
                 mask &= part.mask
-            shape = Shape(
-                len(self.shapes), request, _asked(request), mask, tuple(ports), parts=found, is_possible=possible
-            )
+            shape = Shape(len(self.shapes), request, _asked(request), mask, claims, parts=found, is_possible=possible)
             self.shapes[key] = shape
         return shape
 
@@ -172,9 +173,9 @@ class NodeTable:
         if (allocatable != self.alloc[row]).any():
             self.statics += 1
             self.alloc[row] = allocatable
-        return self.use(node.name, node.used, node.used_ports) or is_better
+        return self.use(node.name, node.used, node.used_claims) or is_better
 
-    def use(self, name: str, used: Iterable[tuple[str, int]], ports: Sequence[HostPort] = ()) -> bool:
+    def use(self, name: str, used: Iterable[tuple[str, int]], claims: Sequence[Claim] = ()) -> bool:
         """What is in use on a node now, every resource of it known; True when there is more room than before.
 
         Only between decisions: what was taken there since `settle` is overwritten.
@@ -184,11 +185,11 @@ class NodeTable:
         for resource, amount in used:
             free[self.column[resource]] -= amount
         before = self.free[row].tolist()
-        if free == before and self.ports[row] == list(ports):
+        if free == before and self.claims[row] == list(claims):
             return False
-        is_better = len(ports) < len(self.ports[row]) or any(a > b for a, b in zip(free, before, strict=True))
+        is_better = not set(claims) >= set(self.claims[row]) or any(a > b for a, b in zip(free, before, strict=True))
         self.free[row] = free
-        self.ports[row] = list(ports)
+        self.claims[row] = list(claims)
         self._mark_dirty(np.array([row], dtype=np.int64))
         return is_better
 
@@ -202,13 +203,13 @@ class NodeTable:
 
     # ── trying things ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def take(self, rows: Ints, amounts: Ints, ports: list[tuple[int, tuple[HostPort, ...]]] | None = None) -> None:
-        """Take `amounts[m, R]` from `rows` (distinct) and claim host ports; the caller has checked that it fits."""
+    def take(self, rows: Ints, amounts: Ints, claims: list[tuple[int, tuple[Claim, ...]]] | None = None) -> None:
+        """Take `amounts[m, R]` from `rows` (distinct) and make claims; the caller has checked that it fits."""
         self.free[rows] -= amounts
-        self._log.append(Taken(rows, amounts, ports or []))
+        self._log.append(Taken(rows, amounts, claims or []))
         self._mark_dirty(rows)
-        for row, claimed in ports or ():
-            self.ports[row].extend(claimed)
+        for row, claimed in claims or ():
+            self.claims[row].extend(claimed)
 
     def mark(self) -> int:
         return len(self._log)
@@ -219,8 +220,8 @@ class NodeTable:
             taken = self._log.pop()
             self.free[taken.rows] += taken.amounts
             self._mark_dirty(taken.rows)
-            for row, claimed in reversed(taken.ports):
-                del self.ports[row][-len(claimed) :]
+            for row, claimed in reversed(taken.claims):
+                del self.claims[row][-len(claimed) :]
 
     def taken_since(self, mark: int) -> Sequence[Taken]:
         return self._log[mark:]

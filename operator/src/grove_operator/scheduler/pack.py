@@ -33,7 +33,7 @@ class _Left:
     shapes: list[Shape] = field(default_factory=list)
 
     def fits(self, shape: Shape) -> int:
-        if shape.is_exclusive and any(s is shape or claims_collide(shape.ports, s.ports) for s in self.shapes):
+        if shape.claims and any(claims_collide(shape.claims, s.claims) for s in self.shapes):
             return 0
         most = min((self.free[c] // amount for c, amount in shape.asked), default=hosts.BASE)
         return min(most, 1) if shape.is_exclusive else max(most, 0)
@@ -116,7 +116,7 @@ class Packer:
     def _exhaustive(self, ask: Demand, positions: Ints) -> list[Slot] | None:
         """Depth first over single pods, hosts with equal free amounts tried once; gives up after some steps."""
         lanes = self.lanes
-        if any(s.is_exclusive for s, _ in ask):
+        if any(s.claims for s, _ in ask):
             return None
         usable = np.any([lanes.k[lanes.lane[id(s)]][positions] > 0 for s, _ in ask], axis=0)
         positions = positions[usable]

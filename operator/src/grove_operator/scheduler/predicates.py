@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from grove_operator.scheduler.model import Expression, HostPort, Needs, Node, Taint, Toleration
+from grove_operator.scheduler.model import AVOIDS, MATCHES, Claim, Expression, Needs, Node, Taint, Toleration
 
 HARD_EFFECTS = ("NoSchedule", "NoExecute")
 UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
@@ -60,10 +60,15 @@ def tolerates(toleration: Toleration, taint: Taint) -> bool:
     return toleration.operator == "Exists" or (bool(toleration.key) and toleration.value == taint.value)
 
 
-def claims_collide(wanted: Sequence[HostPort], taken: Sequence[HostPort]) -> bool:
-    """Same protocol and port, and the same address or one of them 0.0.0.0."""
-    anywhere = "0.0.0.0"  # noqa: S104
-    return any(a[1:] == b[1:] and (a[0] == b[0] or anywhere in (a[0], b[0])) for a in wanted for b in taken)
+def claims_collide(wanted: Sequence[Claim], taken: Sequence[Claim]) -> bool:
+    """Same protocol and port, and the same address or one of them 0.0.0.0; or a term of one that selects the other."""
+    return any(a[1:] == b[1:] and _excludes(a[0], b[0]) for a in wanted for b in taken)
+
+
+def _excludes(a: str, b: str) -> bool:
+    if a in (AVOIDS, MATCHES) or b in (AVOIDS, MATCHES):
+        return {a, b} == {AVOIDS, MATCHES}
+    return a == b or "0.0.0.0" in (a, b)  # noqa: S104
 
 
 def _label_keys(needs: Needs) -> tuple[str, ...]:

@@ -12,8 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from grove_operator.api.kinds import Json
-from grove_operator.scheduler.model import Expression, HostPort, Needs, Toleration
+from grove_operator.scheduler.model import Claim, Expression, Needs, Toleration
 from grove_operator.scheduler.quantity import amount
+
+HOSTNAME = "kubernetes.io/hostname"
+Affinity = tuple[tuple[Expression, ...], ...]
+"""An OR of terms, each an AND of expressions."""
 
 
 def effective_requests(spec: Mapping[str, Any]) -> dict[str, int]:
@@ -50,17 +54,17 @@ def needs_of(spec: Mapping[str, Any]) -> Needs:
     return Needs(
         requests=tuple(sorted(effective_requests(spec).items())),
         selector=tuple(sorted((spec.get("nodeSelector") or {}).items())),
-        affinity=None if required is None else tuple(_term(t) for t in required.get("nodeSelectorTerms") or ()),
+        affinity=None if required is None else node_affinity(required),
         tolerations=tuple(
             Toleration(t.get("key") or "", t.get("operator") or "Equal", t.get("value") or "", t.get("effect") or "")
             for t in spec.get("tolerations") or ()
         ),
-        host_ports=host_ports(spec),
+        claims=host_ports(spec),
         unsupported=unsupported_features(spec),
     )
 
 
-def host_ports(spec: Mapping[str, Any]) -> tuple[HostPort, ...]:
+def host_ports(spec: Mapping[str, Any]) -> tuple[Claim, ...]:
     """Ports claimed on the node, main containers and sidecars alike."""
     containers = [*(spec.get("containers") or ())]
     containers += [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
@@ -78,17 +82,38 @@ def unsupported_features(spec: Mapping[str, Any]) -> tuple[str, ...]:
     found = []
     if spec.get("resourceClaims"):
         found.append("resourceClaims")
-    for volume in spec.get("volumes") or ():
-        found += [
-            f"volume {volume.get('name')} ({kind})" for kind in ("persistentVolumeClaim", "ephemeral") if kind in volume
-        ]
     affinity = spec.get("affinity") or {}
-    for kind in ("podAffinity", "podAntiAffinity"):
-        if (affinity.get(kind) or {}).get("requiredDuringSchedulingIgnoredDuringExecution"):
-            found.append(f"required {kind}")
+    if (affinity.get("podAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution"):
+        found.append("required podAffinity")
+    for term in (affinity.get("podAntiAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution") or ():
+        if term.get("topologyKey") != HOSTNAME:
+            found.append(f"required podAntiAffinity by {term.get('topologyKey')}")
+        elif term.get("namespaceSelector"):
+            found.append("required podAntiAffinity with a namespaceSelector")
     if any(c.get("whenUnsatisfiable") == "DoNotSchedule" for c in spec.get("topologySpreadConstraints") or ()):
         found.append("topologySpreadConstraints with DoNotSchedule")
     return tuple(found)
+
+
+def claim_names(spec: Mapping[str, Any], pod: str) -> tuple[tuple[str, str], ...]:
+    """(volume, PersistentVolumeClaim) of every volume that is claimed; a generic ephemeral one is named for its pod."""
+    found = []
+    for volume in spec.get("volumes") or ():
+        if "persistentVolumeClaim" in volume:
+            found.append((volume["name"], volume["persistentVolumeClaim"]["claimName"]))
+        elif "ephemeral" in volume:
+            found.append((volume["name"], f"{pod}-{volume['name']}"))
+    return tuple(found)
+
+
+def anywhere() -> Affinity:
+    """What a volume that every node can use asks for."""
+    return ((Expression("", "", ()),),)
+
+
+def node_affinity(selector: Json) -> Affinity:
+    """A core/v1 NodeSelector."""
+    return tuple(_term(t) for t in selector.get("nodeSelectorTerms") or ())
 
 
 def _term(term: Json) -> tuple[Expression, ...]:

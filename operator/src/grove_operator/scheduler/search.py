@@ -17,7 +17,7 @@ from grove_operator.scheduler.capacity import Capacity
 from grove_operator.scheduler.hosts import Slot
 from grove_operator.scheduler.judge import Judge, Key
 from grove_operator.scheduler.lanes import Demand, Lanes
-from grove_operator.scheduler.model import HostPort, Policy
+from grove_operator.scheduler.model import Claim, Policy
 from grove_operator.scheduler.nodes import Ints, Shape
 from grove_operator.scheduler.options import Ranking
 from grove_operator.scheduler.pack import VARIANTS, Packer
@@ -147,11 +147,11 @@ class Search:
         score = Judge(tree, self.index).score({id(p.leaf): p.rows for p in placed}, self.lanes)
         for one in placed:
             for shape, row in zip(one.leaf.shapes, one.rows, strict=True):
-                if (table.free[row] < shape.request).any() or claims_collide(shape.ports, table.ports[row]):
+                if (table.free[row] < shape.request).any() or claims_collide(shape.claims, table.claims[row]):
                     table.undo(mark)
                     return None
-                ports = [(row, shape.ports)] if shape.ports else []
-                table.take(np.array([row], dtype=np.int64), shape.request[None], ports)
+                claims = [(row, shape.claims)] if shape.claims else []
+                table.take(np.array([row], dtype=np.int64), shape.request[None], claims)
         return Solution(placed, score)
 
     def _fewest_hosts(self, tree: Scope) -> int:
@@ -279,7 +279,7 @@ class Search:
         return agenda
 
     def _take(self, slots: list[Slot]) -> None:
-        ports: list[tuple[int, tuple[HostPort, ...]]] = []
+        claims: list[tuple[int, tuple[Claim, ...]]] = []
         if len(slots) == 1:
             shape, at, counts = slots[0]
             rows = self.index.perm[at]
@@ -295,10 +295,10 @@ class Search:
             rows = self.index.perm[list(taken)]
             amounts = np.array(list(taken.values()), dtype=np.int64)
         for shape, at, _ in slots:
-            if shape.ports:
-                ports += [(row, shape.ports) for row in self.index.perm[at].tolist()]
+            if shape.claims:
+                claims += [(row, shape.claims) for row in self.index.perm[at].tolist()]
         if len(rows):
-            self.table.take(rows, amounts, ports)
+            self.table.take(rows, amounts, claims)
 
     def _parts(self, scope: Scope, level: int, lo: int, hi: int) -> tuple[list[list[Scope]], list[Scope]]:
         """Children that need a narrower domain, equal ones together and most constrained first; and the others."""

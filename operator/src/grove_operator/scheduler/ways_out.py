@@ -180,7 +180,7 @@ class _Trial:
             if freed := amounts.get(node.name, 0):
                 whole = dict(node.used)[resource]
                 used = tuple((k, v - v * freed // whole) for k, v in node.used)
-                changed[node.name] = replace(node, used=used, used_ports=() if freed == whole else node.used_ports)
+                changed[node.name] = replace(node, used=used, used_claims=() if freed == whole else node.used_claims)
         return self._changed(changed)
 
     def _evict(self, domains: Sequence[_Domain]) -> Iterator[WayOut]:
@@ -333,14 +333,14 @@ def irreducible(parts: Sequence[T], helps: Callable[[Sequence[T]], bool]) -> lis
 
 
 def _unloaded(node: Node, gone: Sequence[Holding]) -> Node:
-    used, ports = dict(node.used), list(node.used_ports)
+    used, ports = dict(node.used), list(node.used_claims)
     for holding in gone:
         for resource, amount in holding.needs.requests:
             used[resource] = max(used.get(resource, 0) - amount, 0)
-        for port in holding.needs.host_ports:
+        for port in holding.needs.claims:
             if port in ports:
                 ports.remove(port)
-    return replace(node, used=tuple(sorted((k, v) for k, v in used.items() if v)), used_ports=tuple(ports))
+    return replace(node, used=tuple(sorted((k, v) for k, v in used.items() if v)), used_claims=tuple(ports))
 
 
 def _size(held: Iterable[Holding], resource: str) -> int:

@@ -13,6 +13,8 @@ from grove_operator.engine.whatif.redaction import redacted, usage_only
 
 OPTIONAL: dict[str, type[ApiError]] = {
     kinds.DYNAMO_GRAPH_DEPLOYMENT.kind: NotFound,  # Grove without Dynamo
+    kinds.PERSISTENT_VOLUME.kind: ApiError,  # may be forbidden; pods with claims then show as not placeable
+    kinds.PERSISTENT_VOLUME_CLAIM.kind: ApiError,
     kinds.PRIORITY_CLASS.kind: ApiError,  # may be forbidden; pods carry their priority as a number too
 }
 

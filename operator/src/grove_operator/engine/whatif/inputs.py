@@ -38,6 +38,8 @@ READ: tuple[Kind, ...] = (
     kinds.NODE,
     kinds.PRIORITY_CLASS,
     kinds.CLUSTER_TOPOLOGY_BINDING,
+    kinds.PERSISTENT_VOLUME,
+    kinds.PERSISTENT_VOLUME_CLAIM,
     *ROOTS,
     kinds.SCALING_GROUP,
     kinds.POD_CLIQUE,

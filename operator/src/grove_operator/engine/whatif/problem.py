@@ -15,6 +15,7 @@ from grove_operator.api import constants as c
 from grove_operator.api import kinds
 from grove_operator.api.kinds import Json, key_of
 from grove_operator.engine import scheduling_view as view
+from grove_operator.engine.pod_needs import PodTrimmer
 from grove_operator.engine.whatif.documents import InputError
 from grove_operator.engine.whatif.inputs import Inputs
 from grove_operator.scheduler.explain import Holding
@@ -88,7 +89,7 @@ def problem(inputs: Inputs) -> Problem:
 
 
 class _Lookup:
-    """Pods by namespace and name, as `gang_of` asks for them."""
+    """A store by namespace and name, as `gang_of` asks for pods."""
 
     def __init__(self, pods: Mapping[Where, Json]) -> None:
         self._pods = pods
@@ -102,7 +103,9 @@ def _pods(inputs: Inputs) -> dict[Where, Json]:
     default = max(
         (int(o.get("value") or 0) for o in inputs.all(kinds.PRIORITY_CLASS) if o.get("globalDefault")), default=0
     )
-    trim = view.PodTrimmer()
+    claims = {_where(o): view.trim_claim(o) for o in inputs.all(kinds.PERSISTENT_VOLUME_CLAIM)}
+    volumes = {("", o["metadata"]["name"]): view.trim_volume(o) for o in inputs.all(kinds.PERSISTENT_VOLUME)}
+    trim = PodTrimmer(view.volume_at(_Lookup(claims), _Lookup(volumes)))
     found = {}
     for pod in inputs.all(kinds.POD):
         spec = dict(pod.get("spec") or {})
@@ -111,7 +114,7 @@ def _pods(inputs: Inputs) -> dict[Where, Json]:
         if spec.get("priority") is None:
             spec["priority"] = {**SYSTEM_PRIORITIES, **classes}.get(name, 0) if name else default
         found[_where(pod)] = _readable(trim, {**pod, "spec": spec})
-    return found
+    return {where: trim.again(pod) or pod for where, pod in found.items()}
 
 
 def _readable(read: Any, obj: Json) -> Any:
