@@ -19,6 +19,8 @@ LABEL_POD_TEMPLATE_HASH = "grove.io/pod-template-hash"
 LABEL_SCHEDULER_NAME = "grove.io/scheduler-name"
 
 ANNOTATION_TOPOLOGY_NAME = "grove.io/topology-name"
+ANNOTATION_PLACEMENT_POLICY = "grove.io/placement-policy"
+"""On a PodCliqueSet or PodGang: pack, balanced or small-first; the gang scheduler's own."""
 ANNOTATION_DISABLE_PROTECTION = "grove.io/disable-managed-resource-protection"
 ANNOTATION_RECONCILE_TRIGGER = "grove.io/reconcile-trigger"
 ANNOTATION_MNNVL_GROUP = "grove.io/mnnvl-group"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from grove_operator.api import constants as c
 from grove_operator.api.kinds import Json
 from grove_operator.engine.pod_needs import VolumeAt, volume_affinity
+from grove_operator.scheduler.liking import PACKINGS
 from grove_operator.scheduler.model import (
     Claim,
     Constraint,
@@ -185,6 +186,8 @@ def gang_of(pod_gang: Json, pod_at: Lookup, assumed: Mapping[str, str], schedule
     Pods of other schedulers than these are members that nobody here binds.
     """
     meta, spec = pod_gang["metadata"], pod_gang.get("spec") or {}
+    annotations = meta.get("annotations") or {}
+    packing = annotations.get(c.ANNOTATION_PLACEMENT_POLICY)
     pods: list[Json] = []
     groups = []
     for group in spec.get("podgroups") or ():
@@ -209,13 +212,30 @@ def gang_of(pod_gang: Json, pod_at: Lookup, assumed: Mapping[str, str], schedule
             GroupConfig(g["name"], tuple(g.get("podGroupNames") or ()), _constraint(g))
             for g in spec.get("topologyConstraintGroupConfigs") or ()
         ),
-        topology=(meta.get("annotations") or {}).get(c.ANNOTATION_TOPOLOGY_NAME),
+        topology=annotations.get(c.ANNOTATION_TOPOLOGY_NAME),
         priority=max((pod["priority"] for pod in pods), default=0),
         created=meta.get("creationTimestamp", ""),
         base=min(bases, default=None, key=str),
         ready=condition(pod_gang, c.CONDITION_PODGANG_INITIALIZED).get("status") == "True"
         and not meta.get("deletionTimestamp"),
+        owner=_owner(meta) if spec.get("spreadConstraints") else None,
+        spread=tuple(x["topologyKey"] for x in spec.get("spreadConstraints") or ()),
+        reuse=_reused(spec, meta["namespace"]),
+        packing=packing if packing in PACKINGS else None,
     )
+
+
+def _owner(meta: Json) -> str | None:
+    """What gangs of all replicas of one PodCliqueSet have in common."""
+    controllers = [r.get("uid") for r in meta.get("ownerReferences") or () if r.get("controller")]
+    part_of = (meta.get("labels") or {}).get("app.kubernetes.io/part-of")
+    found = controllers[0] if controllers else part_of
+    return f"{meta['namespace']}/{found}" if found else None
+
+
+def _reused(spec: Json, namespace: str) -> str | None:
+    reference = spec.get("reuseReservationRef") or {}
+    return f"{reference.get('namespace') or namespace}/{reference['name']}" if reference.get("name") else None
 
 
 def single(pod: Json, assumed: Mapping[str, str], schedulers: Container[str]) -> Gang:

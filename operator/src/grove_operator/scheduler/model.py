@@ -139,7 +139,11 @@ class GroupConfig:
 
 @dataclass(frozen=True, slots=True)
 class Gang:
-    """`base` names the base gang (same namespace) of a scaled gang; a gang that isn't `ready` is only context."""
+    """`base` names the base gang (same namespace) of a scaled gang; a gang that isn't `ready` is only context.
+
+    `owner` is equal for gangs of all replicas of one PodCliqueSet; `spread` are label keys of domains to spread those
+    over; `reuse` is the key of a gang whose place this one takes over; `packing` overrides the policy's.
+    """
 
     namespace: str
     name: str
@@ -151,6 +155,10 @@ class Gang:
     created: str = ""
     base: str | None = None
     ready: bool = True
+    owner: str | None = None
+    spread: tuple[str, ...] = ()
+    reuse: str | None = None
+    packing: str | None = None
 
     @property
     def key(self) -> str:
@@ -175,6 +183,7 @@ class Gang:
 class Policy:
     """Search effort: `attempts` bounds the domains tried for one gang; `compared` the complete solutions compared.
 
+    `packing` is how hosts are filled: pack, balanced or small-first (`liking`).
     `exact_columns` and `exact_nodes` bound the program that decides when the search ends without a place or a proof.
     """
 
@@ -183,6 +192,7 @@ class Policy:
     subsets: int = 2000
     exact_columns: int = 6000
     exact_nodes: int = 500
+    packing: str = "pack"
 
     def harder(self) -> Policy:
         """For a gang that was left undecided, when there is time."""

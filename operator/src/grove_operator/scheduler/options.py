@@ -4,6 +4,8 @@ primary   room for the siblings too
           a domain of the enclosing scope's wished level that is in use already
           fewest domains of the own wished level (a bound)
           fewest hosts (a bound)
+          fewest other replicas of the same PodCliqueSet, for gangs that spread
+          nodes of the gang whose place is taken over
           room for the members beyond the minima
           most of the equal scopes that are to be placed
           a domain that the gang uses already
@@ -19,6 +21,7 @@ import numpy as np
 
 from grove_operator.scheduler.capacity import Capacity
 from grove_operator.scheduler.lanes import Lanes
+from grove_operator.scheduler.liking import NONE, Liking
 from grove_operator.scheduler.nodes import Bools, Ints
 from grove_operator.scheduler.scopes import Scope
 
@@ -28,7 +31,18 @@ Key = Callable[[Ints], Ints | Bools]
 class Ranking:
     """Domains of one `level` in [lo, hi), itself a domain of `outer`, for one scope."""
 
-    def __init__(self, capacity: Capacity, lanes: Lanes, scope: Scope, level: int, outer: int, lo: int, hi: int):
+    def __init__(
+        self,
+        capacity: Capacity,
+        lanes: Lanes,
+        scope: Scope,
+        level: int,
+        outer: int,
+        lo: int,
+        hi: int,
+        liking: Liking = NONE,
+    ):
+        self.liking = liking
         self.capacity, self.lanes, self.index = capacity, lanes, capacity.index
         self.scope, self.level, self.outer, self.lo, self.hi = scope, level, outer, lo, hi
         self.first, _ = self.index.inside(level, lo, hi)
@@ -74,6 +88,10 @@ class Ranking:
             keys.append(self.domains_bound)
         if self.level < self.index.host:
             keys.append(self._hosts_bound)
+        keys += [self._replicas_in(spread) for spread in self.liking.spread if self.outer < spread <= self.level]
+        reused = [p for p in self.liking.reuse if self.lo <= p < self.hi]
+        if reused:
+            keys.append(self._is_fresh(reused, self.level))
         if self.scope.need_full is not self.scope.need:
             keys.append(self._is_crowded)
         if count > 1:
@@ -87,6 +105,10 @@ class Ranking:
     def _around(self, ids: Ints, level: int) -> Ints:
         """The domains of a broader level that these sit in."""
         return self.index.dom[level][self.index.lo[self.level][ids]]
+
+    def _replicas_in(self, level: int) -> Key:
+        counts = self.liking.spread[level]
+        return lambda ids: counts[self._around(ids, level) if level < self.level else ids]
 
     def _spare_around(self, level: int) -> Key:
         def spare(ids: Ints) -> Ints:

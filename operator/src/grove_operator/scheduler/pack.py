@@ -15,6 +15,7 @@ import numpy as np
 from grove_operator.scheduler import hosts
 from grove_operator.scheduler.hosts import Slot
 from grove_operator.scheduler.lanes import Demand, Lanes, Need, is_device
+from grove_operator.scheduler.liking import BALANCED, NONE, SMALL_FIRST, Liking
 from grove_operator.scheduler.narrow import Narrower
 from grove_operator.scheduler.nodes import Bools, Ints, NodeTable, Shape
 from grove_operator.scheduler.predicates import claims_collide
@@ -47,8 +48,10 @@ class _Left:
 class Packer:
     """Packs by the numbers of `lanes`; changes nothing."""
 
-    def __init__(self, table: NodeTable, index: TopologyIndex, lanes: Lanes, subsets: int) -> None:
-        self.table, self.index, self.lanes, self.subsets = table, index, lanes, subsets
+    def __init__(
+        self, table: NodeTable, index: TopologyIndex, lanes: Lanes, subsets: int, liking: Liking = NONE
+    ) -> None:
+        self.table, self.index, self.lanes, self.subsets, self.liking = table, index, lanes, subsets, liking
 
     def pack(
         self, ask: Demand, need: Need, lo: int, hi: int, level: int, wished: int, touched: set[int], variant: int
@@ -64,6 +67,10 @@ class Packer:
         if variant == 2:
             return self._exhaustive(ask, np.arange(lo, hi))
         touched = {p for p in touched if lo <= p < hi}
+        if self.liking.packing == SMALL_FIRST and variant == 0:
+            return self._assign(ask, np.arange(lo, hi), touched, tight=True)
+        if self.liking.packing == BALANCED and variant == 0 and len(ask) == 1:
+            return self._balanced(ask[0][0], ask[0][1], lo, hi, level)
         narrowed = self._narrow(need, lo, hi, level, wished, touched)
         slots = self._assign(ask, narrowed, touched, tight=variant == 1)
         if slots is None and len(narrowed) < hi - lo:
@@ -94,13 +101,14 @@ class Packer:
         local: dict[int, _Left] = {}
         slots: list[Slot] = []
         spare = self.lanes.k[self.lanes.scarce][positions]
+        liked = np.isin(positions, list(self.liking.reuse)) if self.liking.reuse else None
         for nth, (shape, n) in enumerate(ask):
             fits = self.lanes.k[self.lanes.lane[id(shape)]][positions]
             known = _indices(positions, touched | local.keys())
             for i in known:
                 if int(positions[i]) in local:
                     fits[i] = local[int(positions[i])].fits(shape)
-            chosen = hosts.choose(fits, spare, n, known, tight=tight)
+            chosen = hosts.choose(fits, spare, n, known, tight=tight, liked=liked)
             if chosen is None:
                 return None
             at, counts = positions[chosen[0]].tolist(), chosen[1]
@@ -112,6 +120,23 @@ class Packer:
                         left = local[position] = _Left(self.table.free[self.index.perm[position]].tolist())
                     left.take(shape, count)
         return slots
+
+    def _balanced(self, shape: Shape, n: int, lo: int, hi: int, level: int) -> list[Slot] | None:
+        """Level by level the fewest domains, the largest first, and in each the same share as far as it has room."""
+        index, lane = self.index, self.lanes.lane[id(shape)]
+        shares = {(lo, hi): n}
+        for finer in range(level + 1, index.host + 1):
+            inner: dict[tuple[int, int], int] = {}
+            for (first, end), wanted in shares.items():
+                ids = np.arange(*index.inside(finer, first, end))
+                caps = self.lanes.at(finer)[lane][ids]
+                if int(caps.sum()) < wanted:
+                    return None
+                for domain, share in zip(ids.tolist(), hosts.level_out(caps, wanted), strict=True):
+                    if share:
+                        inner[index.range(finer, domain)] = share
+            shares = inner
+        return [(shape, [first for first, _ in shares], list(shares.values()))]
 
     def _exhaustive(self, ask: Demand, positions: Ints) -> list[Slot] | None:
         """Depth first over single pods, hosts with equal free amounts tried once; gives up after some steps."""

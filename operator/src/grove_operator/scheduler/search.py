@@ -17,6 +17,7 @@ from grove_operator.scheduler.capacity import Capacity
 from grove_operator.scheduler.hosts import Slot
 from grove_operator.scheduler.judge import Judge, Key
 from grove_operator.scheduler.lanes import Demand, Lanes
+from grove_operator.scheduler.liking import NONE, Liking
 from grove_operator.scheduler.model import Claim, Policy
 from grove_operator.scheduler.nodes import Ints, Shape
 from grove_operator.scheduler.options import Ranking
@@ -83,12 +84,13 @@ class Search:
         self.table, self.index = capacity.table, capacity.index
         self.attempts_left = policy.attempts
         self.start = 0
+        self.liking = NONE
 
     @property
     def is_exhausted(self) -> bool:
         return self.attempts_left <= 0
 
-    def ready(self, tree: Scope, lookahead: Scope | None = None) -> Lanes:
+    def ready(self, tree: Scope, lookahead: Scope | None = None, liking: Liking = NONE) -> Lanes:
         """The lanes for a tree (and its look-ahead), up to date, with the scopes' needs expressed on them."""
         shapes = [s for demand in (tree.ask, tree.ask_full) for s, _ in demand]
         shapes += [s for s, _ in lookahead.ask] if lookahead else []
@@ -96,12 +98,13 @@ class Search:
         prepare(tree, self.lanes)
         if lookahead is not None:
             prepare(lookahead, self.lanes)
-        self.packer = Packer(self.table, self.index, self.lanes, self.policy.subsets)
+        self.liking = liking
+        self.packer = Packer(self.table, self.index, self.lanes, self.policy.subsets, liking)
         return self.lanes
 
-    def place(self, tree: Scope, lookahead: Scope | None = None) -> Solution | None:
+    def place(self, tree: Scope, lookahead: Scope | None = None, liking: Liking = NONE) -> Solution | None:
         """Takes room for the tree's demand and says where; or None, with the table as it was."""
-        self.ready(tree, lookahead)
+        self.ready(tree, lookahead, liking)
         self.start = self.table.mark()
         self.attempts_left = self.policy.attempts
         judge = Judge(tree, self.index)
@@ -341,8 +344,11 @@ class Search:
         scope = task.scopes[0]
         required = max(scope.required, task.level)
         touched = self._touched(task, stack)
-        for level in range(max(scope.wished, required), required - 1, -1):
-            ranking = Ranking(self.capacity, self.lanes, scope, level, task.level, task.lo, task.hi)
+        finest = max(scope.wished, required)
+        if not stack and not scope.anchors:
+            finest = max(finest, min(self.liking.spread_level, self.index.host - 1))
+        for level in range(finest, required - 1, -1):
+            ranking = Ranking(self.capacity, self.lanes, scope, level, task.level, task.lo, task.hi, self.liking)
             tried: list[int] = []
             for domain in ranking.best_first(lookahead, touched, task.wished, len(task.scopes)):
                 tried.append(domain)

@@ -13,10 +13,14 @@ from collections.abc import Iterable, Sequence
 
 from grove_operator.scheduler import exact
 from grove_operator.scheduler.cluster import Cluster
+from grove_operator.scheduler.liking import NONE as NO_LIKING
+from grove_operator.scheduler.liking import PACK, Liking, replicas_per_domain
 from grove_operator.scheduler.model import Assignment, Decision, Gang, Member, Policy, Refusal, Score, Snapshot
+from grove_operator.scheduler.nodes import Ints
 from grove_operator.scheduler.refusal import explain, proved, unsupported
 from grove_operator.scheduler.scopes import NOWHERE, Scope, ScopeError, build, with_siblings
 from grove_operator.scheduler.search import Placed, Search, Solution
+from grove_operator.scheduler.topology import TopologyIndex
 
 
 def schedule(snapshot: Snapshot, gangs: Iterable[Gang], policy: Policy | None = None) -> Decision:
@@ -35,6 +39,7 @@ class Solver:
         self._last: dict[str, Refusal] = {}
         """What each gang was told last, if it was refused."""
         self._families: dict[str, list[str]] = {}
+        self._owned: dict[str, set[str]] = {}
         for gang in gangs:
             self.put(gang)
         self._begin()
@@ -52,9 +57,11 @@ class Solver:
     def put(self, gang: Gang) -> None:
         """A new gang, or what a known one is like now."""
         known = self.gangs.get(gang.key)
-        if known is not None and known.base_key != gang.base_key:
+        if known is not None and (known.base_key != gang.base_key or known.owner != gang.owner):
             self.drop(gang.key)
         self.gangs[gang.key] = gang
+        if gang.owner:
+            self._owned.setdefault(gang.owner, set()).add(gang.key)
         family = self._families.setdefault(gang.base_key or gang.key, [])
         if gang.key not in family:
             family.append(gang.key)
@@ -64,6 +71,8 @@ class Solver:
         self._last.pop(key, None)
         gang = self.gangs.pop(key, None)
         if gang is not None:
+            if gang.owner:
+                self._owned[gang.owner].discard(key)
             family = self._families[gang.base_key or key]
             family.remove(key)
             if not family:
@@ -132,7 +141,7 @@ class Solver:
         lookahead = None
         if siblings:
             lookahead = with_siblings(tree, siblings, self.cluster.table, search.index, self.where)
-        solution = search.place(tree, lookahead)
+        solution = search.place(tree, lookahead, self._liking(gang, search.index))
         if solution is None:
             refusal = explain(gang, tree, search)
             if not refusal.proven:
@@ -147,6 +156,25 @@ class Solver:
         self.scores.append(Score(gang.key, solution.score))
         self._record(gang, solution.placed, is_minimum=True)
         return True
+
+    def _liking(self, gang: Gang, index: TopologyIndex) -> Liking:
+        packing = gang.packing or self.policy.packing
+        if not gang.spread and not gang.reuse and packing == PACK:
+            return NO_LIKING
+        spread: dict[int, Ints] = {}
+        if gang.spread and gang.owner and not gang.base:
+            root = gang.base_key or gang.key
+            others = [self.gangs[k] for k in sorted(self._owned[gang.owner]) if k != root and not self.gangs[k].base]
+            spread = replicas_per_domain(index, gang.spread, [self._rows(other) for other in others])
+        old = self.gangs.get(gang.reuse or "")
+        reuse = frozenset(index.position[self._rows(old)].tolist()) if old is not None else frozenset()
+        return Liking(packing, spread, reuse)
+
+    def _rows(self, gang: Gang) -> list[int]:
+        """Rows of the nodes where the gang's members are."""
+        placed, row = self.where.get(gang.key, NOWHERE), self.cluster.table.row
+        found = [row.get(m.node) if m.node else placed.get(m.key) for g in gang.podgroups for m in g.members]
+        return sorted({r for r in found if r is not None})
 
     def _refuse_alike(self, gang: Gang, tree: Scope, search: Search, *, is_proven: bool) -> None:
         """Another gang that asks for the same was refused just now: no search, and the same words as last time."""
@@ -222,7 +250,7 @@ class Solver:
 
     def _place_members(self, gang: Gang, name: str, count: int) -> bool:
         search, tree = self._prepare(gang, self.family(gang), {name: count})
-        solution = search.place(tree)
+        solution = search.place(tree, None, self._liking(gang, search.index))
         if solution is not None:
             self._record(gang, solution.placed, is_minimum=False)
         return solution is not None
