@@ -34,6 +34,12 @@ ANNOTATION_REPLACES_PLACED = "grove.io/replaces-placed-pod"
 """On pods that an update made in place of one that had a node: until they are Ready they use up its budget."""
 GROVE_PREFIX = "grove.io/"
 
+FINALIZER_PCS = "grove.io/podcliqueset.grove.io"
+FINALIZER_POD_CLIQUE = "grove.io/podclique.grove.io"
+FINALIZER_SCALING_GROUP = "grove.io/podcliquescalinggroup.grove.io"
+FINALIZER_COMPUTE_DOMAIN = "grove.io/computedomain-finalizer"
+"""Of objects that Grove's own operator made. Ours sets none: owner references do all that is to be done."""
+
 SCHEDULING_GATE = "grove.io/podgang-pending-creation"
 INIT_CONTAINER = "grove-initc"
 

@@ -62,6 +62,16 @@ def token_secret(pcs: str) -> str:
     return f"{pcs}-ic-sat"
 
 
+def resource_claim(owner: str, entry: str, index: int | None = None) -> str:
+    """A claim that `owner` (set, group or PodClique) shares by its entry: one for all, or one for each replica."""
+    return f"{owner}-{'all' if index is None else index}-{entry}"
+
+
+def compute_domain(pcs: str, i: int, mnnvl_group: str) -> str:
+    """The NVLink domain of a group of cliques, and the claim template that it publishes."""
+    return f"{pcs}-{i}-{mnnvl_group}"
+
+
 def headless_address(pcs: str, i: int, namespace: str) -> str:
     return f"{pcs}-{i}.{namespace}.svc.cluster.local"
 

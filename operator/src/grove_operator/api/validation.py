@@ -105,10 +105,14 @@ def advise_podcliqueset(
 
 
 def volcano_queue_of(obj: Json, config: OperatorConfiguration | None = None) -> str:
-    """The Volcano queue whose state decides on this PodCliqueSet; "" for sets of other schedulers."""
+    """The Volcano queue whose state decides on this PodCliqueSet.
+
+    "" for sets of other schedulers, and where Volcano is not enabled: then the queues may not even be read.
+    """
     pcs, _ = _read(PodCliqueSet, obj)
-    is_volcano = pcs is not None and scheduler_of(pcs, _default_scheduler(config)) == VOLCANO
-    return volcano_queue(pcs) if pcs is not None and is_volcano else ""
+    if pcs is None or (config and VOLCANO not in config.scheduler.names):
+        return ""
+    return volcano_queue(pcs) if scheduler_of(pcs, _default_scheduler(config)) == VOLCANO else ""
 
 
 def validate_dynamographdeployment(

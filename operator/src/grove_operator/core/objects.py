@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from grove_operator.api.constants import APP_NAME, COMPONENT, MANAGED_BY, MANAGED_BY_VALUE, PART_OF
 from grove_operator.api.kinds import Json, Kind
-
-
-def default_labels(pcs: str) -> dict[str, str]:
-    return {MANAGED_BY: MANAGED_BY_VALUE, PART_OF: pcs}
-
-
-def selector_text(labels: Mapping[str, str]) -> str:
-    return ",".join(f"{key}={value}" for key, value in labels.items())
+from grove_operator.api.labels import object_labels
 
 
 def owner_reference(owner: Mapping[str, Any]) -> Json:
@@ -41,9 +33,7 @@ def child(
     **content: Any,
 ) -> Json:
     """A manifest owned by `owner`; operator labels win over `labels`, which win over nothing."""
-    said = {**(labels or {}), **default_labels(pcs), COMPONENT: component}
-    if with_name_label:
-        said[APP_NAME] = name.replace(":", "-")
+    said = {**(labels or {}), **object_labels(pcs, component, name if with_name_label else "")}
     metadata: Json = {"name": name, "namespace": owner["metadata"]["namespace"], "labels": said}
     if annotations:
         metadata["annotations"] = dict(annotations)

@@ -22,9 +22,10 @@ from grove_operator.api.constants import (
     SCHEDULING_GATE,
 )
 from grove_operator.api.kinds import POD, Json
+from grove_operator.api.labels import clique_labels, selector_text
 from grove_operator.core import podstate
 from grove_operator.core.availability import least
-from grove_operator.core.objects import default_labels, is_terminating, label, selector_text
+from grove_operator.core.objects import is_terminating, label
 from grove_operator.core.observed import CliqueView
 from grove_operator.core.outcome import EventSpec, Outcome
 from grove_operator.core.podcliqueset import last_errors
@@ -170,7 +171,7 @@ def _status(view: CliqueView, progress: Json | None, now: datetime) -> Json:
     scheduled = sum(podstate.is_scheduled(p) for p in live)
     updated = sum(label(p, LABEL_POD_TEMPLATE_HASH) == template_hash for p in live)
     is_member = bool(label(obj, LABEL_SCALING_GROUP))
-    selector = default_labels(view.template.name) | {LABEL_POD_CLIQUE: obj["metadata"]["name"]}
+    selector = clique_labels(view.template.name, obj["metadata"]["name"])
     status = {
         **old,
         "observedGeneration": obj["metadata"].get("generation", 1),

@@ -14,10 +14,11 @@ from grove_operator.api.constants import (
     CONDITION_TOPOLOGY_LEVELS_UNAVAILABLE,
 )
 from grove_operator.api.kinds import ROLE, ROLE_BINDING, SECRET, SERVICE_ACCOUNT, Json
+from grove_operator.api.labels import default_labels, selector_text
 from grove_operator.core import rollout
 from grove_operator.core.availability import clique_is_current, reaches_least
 from grove_operator.core.nametaken import name_taken, without_name_taken
-from grove_operator.core.objects import child, default_labels, selector_text
+from grove_operator.core.objects import child
 from grove_operator.core.observed import SetView, Trouble
 from grove_operator.core.outcome import Outcome
 from grove_operator.core.setconditions import set_conditions

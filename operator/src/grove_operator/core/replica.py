@@ -14,8 +14,9 @@ from grove_operator.api.constants import (
     LABEL_PCS_REPLICA_INDEX,
 )
 from grove_operator.api.kinds import HPA, POD_CLIQUE, SCALING_GROUP, SERVICE, Json, Kind, ObjectKey
+from grove_operator.api.labels import replica_labels
 from grove_operator.core.cliques import standalone_clique
-from grove_operator.core.objects import child, default_labels
+from grove_operator.core.objects import child
 from grove_operator.core.observed import ReplicaView
 from grove_operator.core.outcome import EventSpec, Outcome
 from grove_operator.core.podgangs import pod_gangs
@@ -77,7 +78,7 @@ def headless_service(template: Template, i: int) -> Json:
         labels=index,
         spec={
             "clusterIP": "None",
-            "selector": {**default_labels(template.name), **index},
+            "selector": replica_labels(template.name, i),
             "publishNotReadyAddresses": publish,
         },
     )

@@ -13,13 +13,13 @@ from grove_operator.api.constants import (
     CONDITION_POD_CLIQUE_SCHEDULED,
     LABEL_PCS_REPLICA_INDEX,
     LABEL_POD_TEMPLATE_HASH,
-    LABEL_SCALING_GROUP,
 )
 from grove_operator.api.kinds import Json
+from grove_operator.api.labels import group_labels, selector_text
 from grove_operator.core.availability import clique_is_current, least, reaches_least
 from grove_operator.core.cliques import member_clique
 from grove_operator.core.nametaken import name_taken, without_name_taken
-from grove_operator.core.objects import default_labels, is_terminating, label, selector_text
+from grove_operator.core.objects import is_terminating, label
 from grove_operator.core.observed import GroupView
 from grove_operator.core.outcome import EventSpec, Outcome
 from grove_operator.core.podcliqueset import last_errors
@@ -113,7 +113,7 @@ def _status(
         "scheduledReplicas": len(scheduled),
         "availableReplicas": len(available),
         "updatedReplicas": sum(m in current for m in available),
-        "selector": selector_text(default_labels(view.template.name) | {LABEL_SCALING_GROUP: obj["metadata"]["name"]}),
+        "selector": selector_text(group_labels(view.template.name, obj["metadata"]["name"])),
         "lastErrors": last_errors(old.get("lastErrors"), view.troubles, now),
     }
     if converged and not is_running(progress):
