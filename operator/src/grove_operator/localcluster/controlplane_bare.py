@@ -25,9 +25,12 @@ class BareControlPlane:
 
 
 @contextmanager
-def bare_control_plane(root: Path, *, name: str = "bare") -> Iterator[BareControlPlane]:
-    """Ready on entry, really gone on exit; all its files are below `root`. Raises LocalClusterError."""
-    programs = [locate(program) for program in ("etcd", "kube-apiserver")]
+def bare_control_plane(root: Path, *, name: str = "bare", apiserver: Path | None = None) -> Iterator[BareControlPlane]:
+    """Ready on entry, really gone on exit; all its files are below `root`. Raises LocalClusterError.
+
+    `apiserver` is the program to run where another than the pinned one is wanted.
+    """
+    programs = [locate("etcd"), apiserver or locate("kube-apiserver")]
     pki = ensure_pki(root / "pki")
     ports = choose_ports()
     kubeconfig = root / "kubeconfig"

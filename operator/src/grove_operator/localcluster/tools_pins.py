@@ -68,15 +68,20 @@ class Program:
         return self.version_of_pin or self.version
 
 
-def _kubernetes(name: str) -> Program:
+def kubernetes_build(name: str, version: str = KUBERNETES, module: str = "kubernetes") -> GoBuild:
+    """A control plane program that says its version: without, the server would report v0.0.0."""
     prefix = "-X k8s.io/component-base/version."
-    major, minor, _ = KUBERNETES.split(".")
-    flags = ("-s", "-w", f"{prefix}gitVersion=v{KUBERNETES}", f"{prefix}gitMajor={major}", f"{prefix}gitMinor={minor}")
+    major, minor, _ = version.split(".")
+    flags = ("-s", "-w", f"{prefix}gitVersion=v{version}", f"{prefix}gitMajor={major}", f"{prefix}gitMinor={minor}")
+    return GoBuild(module, f"k8s.io/kubernetes/cmd/{name}", flags)
+
+
+def _kubernetes(name: str) -> Program:
     return Program(
         name,
         KUBERNETES,
         ("--version",),
-        GoBuild("kubernetes", f"k8s.io/kubernetes/cmd/{name}", flags),
+        kubernetes_build(name),
         Archive("https://dl.k8s.io/v{version}/bin/{os}/{arch}/" + name),
     )
 
