@@ -12,6 +12,7 @@ def against_the_oracle(seed: int, count: int, progress: Progress) -> Figures:
     assert found.get("undecided", 0) <= count / 1000, found
     assert found.get("false refusals", 0) <= found.get("undecided", 0), found
     assert found["same levels"] >= 0.99 * found["placed"] - 2, found
+    assert found.get("unanswered", 0) <= count / 100, found
     return found
 
 

@@ -91,7 +91,11 @@ def compare(first: int, count: int, tell: Tell = lambda done: None, policy: Poli
 def _count_refusal(found: Decision, one: Instance, tally: Counter[str]) -> None:
     tally["refused"] += 1
     (refusal,) = found.refusals
-    possible = oracle.feasible(one.problem)
+    try:
+        possible = oracle.feasible(one.problem)
+    except oracle.Unanswered:
+        tally["unanswered"] += 1
+        return
     assert not (possible and refusal.proven), f"seed {one.seed}: a proof that is none: {refusal.message}"
     tally["undecided"] += not refusal.proven
     tally["false refusals"] += possible
@@ -104,6 +108,9 @@ def _count_quality(found: Decision, one: Instance, tally: Counter[str]) -> None:
     better = None
     if max(used, default=1) > 1:
         tally["imperfect"] += 1
-        better = oracle.improves(one.problem, kept, used)
+        try:
+            better = oracle.improves(one.problem, kept, used)
+        except oracle.Unanswered:
+            tally["unanswered"] += 1
     tally["same levels"] += better != "levels"
     tally["same domains"] += better is None

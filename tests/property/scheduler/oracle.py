@@ -98,6 +98,10 @@ def fits_on(problem: Problem, domains: int, hosts: int) -> bool:
     return program.has_solution()
 
 
+class Unanswered(Exception):  # noqa: N818 - no error of anybody's
+    """HiGHS ended without an answer within its budget."""
+
+
 class _Program:
     """Columns, all integer, and rows."""
 
@@ -179,7 +183,7 @@ class _Program:
         self._row(dict.fromkeys(columns, 1.0), 0, most)
 
     def has_solution(self) -> bool:
-        """AssertionError when HiGHS gives up."""
+        """Raises Unanswered."""
         if any(lower > 0 and not entries for entries, lower, _ in self.rows):
             return False
         lp = highspy.HighsLp()
@@ -194,12 +198,13 @@ class _Program:
         lp.a_matrix_.index_ = np.array([i for entries, _, _ in self.rows for i in entries], dtype=np.int32)
         lp.a_matrix_.value_ = np.array([v for entries, _, _ in self.rows for v in entries.values()], dtype=float)
         highs = highspy.Highs()
-        for option, setting in (("output_flag", False), ("threads", 1), ("time_limit", 300.0)):
+        for option, setting in (("output_flag", False), ("threads", 1), ("mip_max_nodes", 3000), ("time_limit", 60.0)):
             highs.setOptionValue(option, setting)
         highs.passModel(lp)
         highs.run()
         status = highs.getModelStatus()
         if status == highspy.HighsModelStatus.kOptimal:
             return True
-        assert status in (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible), status
+        if status not in (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible):
+            raise Unanswered(status)
         return False

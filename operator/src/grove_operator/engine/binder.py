@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from itertools import cycle
 from typing import Any
 
 from grove_operator.api.constants import LABEL_POD_GANG, SCHEDULER_NAME
@@ -32,7 +33,7 @@ from grove_operator.engine.informer import Informer
 from grove_operator.engine.pod_needs import PodTrimmer
 from grove_operator.engine.ports import Clock, KubeApi
 from grove_operator.engine.recording import Record, record
-from grove_operator.engine.scheduling_feed import Feed, waits
+from grove_operator.engine.scheduling_feed import DRAIN_S, STARVING_S, Feed, waits
 from grove_operator.engine.telling import Stores, Teller
 from grove_operator.scheduler.model import Assignment, Decision, Gang, Policy
 from grove_operator.scheduler.solve import schedule
@@ -194,7 +195,7 @@ class GangScheduler:
             return
         self.metrics["decisions"] += 1
         if self.recorder is None:
-            decision = self.feed.solver.decide(due)
+            decision = self.feed.solver.decide(due, self.feed.starving(now))
         else:
             seen, wanted = self.feed.snapshot(), self.feed.gangs(due)
             decision = schedule(seen, wanted, self.policy)
@@ -215,13 +216,31 @@ class GangScheduler:
         return view.single(pod, self.feed.usage.assumed, self.names)
 
     def _take_over(self, keys: Sequence[str], decision: Decision) -> None:
-        self._touched |= self.feed.take_over(keys, decision)
+        waited, now = dict(self.feed.waiting_since), self.clock.monotonic()
+        self._touched |= self.feed.take_over(keys, decision, now)
+        for key in keys:
+            since = self.feed.waiting_since.get(key)
+            if since is not None and key not in waited:
+                self._spawn(self._watch_the_wait(key, since))
+            elif since is None and now - waited.get(key, now) >= STARVING_S:
+                self.feed.all_again()  # room was kept for it
+                self._wake.set()
         for assignment in sorted(decision.assignments, key=lambda a: not a.is_minimum):
             pod = self.pods.get(assignment.namespace, assignment.pod)
             if pod is not None:
                 self.feed.usage.assume(pod, assignment.node)
                 self.feed.gang(assignment.gang)
                 self._spawn(self.binder.bind(assignment, pod["metadata"]["uid"]))
+
+    async def _watch_the_wait(self, key: str, since: float) -> None:
+        """When room begins and ceases to be kept for the gang, others are to be decided on anew."""
+        for pause_s in cycle((STARVING_S, DRAIN_S)):
+            await self.clock.sleep(pause_s)
+            if self.feed.waiting_since.get(key) != since:
+                return
+            if pause_s == DRAIN_S:
+                self.feed.all_again()
+                self._wake.set()
 
     def _try_harder(self) -> None:
         """When there is nothing else to do: a gang left undecided, once more with a larger budget."""

@@ -18,8 +18,10 @@ import numpy as np
 from grove_operator.api.kinds import Json
 from grove_operator.engine import scheduling_view as view
 from grove_operator.scheduler.model import Decision, Gang, Node, Policy, Refusal, Snapshot, Topology
-from grove_operator.scheduler.solve import Solver
+from grove_operator.scheduler.solve import Solver, turn
 
+STARVING_S = 300.0
+DRAIN_S = 900.0
 GangAt = Callable[[str], Gang | None]
 """A gang by its key as it is now, None when there is none (any more)."""
 
@@ -32,6 +34,8 @@ class Feed:
         self.solver = Solver(Snapshot(()), (), policy)
         self.refusals: dict[str, tuple[Refusal, ...]] = {}
         self.scores: dict[str, float] = {}
+        self.waiting_since: dict[str, float] = {}
+        """When each gang was first refused a place for its minima."""
         self._nodes: dict[str, Node] = {}
         self._topologies: dict[str, Topology] = {}
         self._is_other_cluster = True
@@ -109,7 +113,7 @@ class Feed:
         before = self.solver.gangs.get(key)
         if gang is None:
             self.solver.drop(key)
-            for memory in (self.refusals, self.scores):
+            for memory in (self.refusals, self.scores, self.waiting_since):
                 memory.pop(key, None)
         elif gang != before:
             self.solver.put(gang)
@@ -142,7 +146,23 @@ class Feed:
         """Due once more, though nothing changed."""
         self._due.add(key)
 
-    def take_over(self, keys: Iterable[str], decision: Decision) -> set[str]:
+    def starving(self, now: float) -> str | None:
+        """The first in the order of those that waited STARVING_S or more for what may become free.
+
+        Room is kept for DRAIN_S, then others have their turn again for as long as it took to come to this.
+        """
+        late = [
+            self.solver.gangs[key]
+            for key, since in self.waiting_since.items()
+            if (now - since) % (STARVING_S + DRAIN_S) >= STARVING_S and key in self.solver.gangs
+        ]
+        return min(late, key=turn).key if late else None
+
+    def all_again(self) -> None:
+        """Everybody who was refused is due: room that was kept is not kept any more."""
+        self._due.update(self.refusals)
+
+    def take_over(self, keys: Iterable[str], decision: Decision, now: float) -> set[str]:
         """Remember what was decided on these gangs; those whose refusals are other than before."""
         found: dict[str, list[Refusal]] = {}
         for refusal in decision.refusals:
@@ -150,11 +170,15 @@ class Feed:
         self.scores.update({s.gang: s.value for s in decision.scores})
         changed = set()
         for key in keys:
-            before, now = self.refusals.pop(key, ()), tuple(found.get(key, ()))
-            if now:
-                self.refusals[key] = now
-            if before != now:
+            before, told = self.refusals.pop(key, ()), tuple(found.get(key, ()))
+            if told:
+                self.refusals[key] = told
+            if before != told:
                 changed.add(key)
+            if any(r.reason in ("Insufficient", "DoesNotFitTogether") and not r.pods for r in told):
+                self.waiting_since.setdefault(key, now)
+            else:
+                self.waiting_since.pop(key, None)
         return changed
 
     def snapshot(self) -> Snapshot:

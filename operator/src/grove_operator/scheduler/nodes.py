@@ -193,6 +193,17 @@ class NodeTable:
         self._mark_dirty(np.array([row], dtype=np.int64))
         return is_better
 
+    def hold(self, rows: Ints) -> Ints:
+        """Keep what is free on these rows from everybody; give the answer to `release` before anything is undone."""
+        kept: Ints = np.maximum(self.free[rows], 0)
+        self.free[rows] -= kept
+        self._mark_dirty(rows)
+        return kept
+
+    def release(self, rows: Ints, kept: Ints) -> None:
+        self.free[rows] += kept
+        self._mark_dirty(rows)
+
     def settle(self) -> None:
         """Forget how to undo, and shapes that pile up."""
         self._log.clear()

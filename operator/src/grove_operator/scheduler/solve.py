@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from grove_operator.scheduler import exact
 from grove_operator.scheduler.cluster import Cluster
+from grove_operator.scheduler.drain import hosts_to_drain
 from grove_operator.scheduler.liking import NONE as NO_LIKING
 from grove_operator.scheduler.liking import PACK, Liking, replicas_per_domain
 from grove_operator.scheduler.model import Assignment, Decision, Gang, Member, Policy, Refusal, Score, Snapshot
@@ -85,17 +86,39 @@ class Solver:
 
     # ── decide ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def decide(self, keys: Iterable[str]) -> Decision:
-        """Decide on these gangs. What is placed stays taken until the cluster is told otherwise."""
+    def decide(self, keys: Iterable[str], starving: str | None = None) -> Decision:
+        """Decide on these gangs. What is placed stays taken until the cluster is told otherwise.
+
+        `starving` names a gang that waited too long: room is kept for it from all that come after it in the order.
+        """
         self._begin()
-        order = sorted(
-            (g for key in keys if (g := self.gangs[key]).ready and g.is_complete),
-            key=lambda g: (-g.priority, g.base is not None, g.created, g.key),
-        )
-        placed = [g for g in order if self._place_minima(g)]
-        self._place_extras(placed)
+        order = sorted((g for key in keys if (g := self.gangs[key]).ready and g.is_complete), key=turn)
+        first = self.gangs.get(starving or "")
+        before = [g for g in order if first is None or turn(g) <= turn(first)]
+        placed = [g for g in before if self._place_minima(g)]
+        if first is None or not self._keep_room(first, order[len(before) :], placed):
+            placed += [g for g in order[len(before) :] if self._place_minima(g)]
+            self._place_extras(placed)
         self.cluster.table.settle()
         return Decision(tuple(self.assignments), tuple(self.refusals), tuple(self.scores))
+
+    def _keep_room(self, first: Gang, later: Sequence[Gang], placed: list[Gang]) -> bool:
+        """Decide on those that come later, and on all extras, without the room that `first` waits for.
+
+        False, with nothing done, when it doesn't wait (any more) or could never be placed.
+        """
+        if not first.ready or not first.is_complete or self._stands(first):
+            return False
+        try:
+            search, tree = self._prepare(first, self.family(first))
+        except ScopeError:
+            return False
+        rows = hosts_to_drain(search, tree)
+        kept = self.cluster.table.hold(rows)
+        placed += [g for g in later if self._place_minima(g)]
+        self._place_extras(placed)
+        self.cluster.table.release(rows, kept)
+        return True
 
     def adopt(self, gang: Gang, found: Decision) -> Decision | None:
         """A decision on the gang's minima that was found elsewhere, if there is still room for it; else None."""
@@ -266,6 +289,11 @@ class Solver:
                 self.assignments.append(
                     Assignment(gang.key, podgroup, member.namespace, member.name, nodes[row].name, is_minimum)
                 )
+
+
+def turn(gang: Gang) -> tuple[int, bool, str, str]:
+    """The order of decisions: higher priority, base before scaled gangs, older, then by name."""
+    return -gang.priority, gang.base is not None, gang.created, gang.key
 
 
 def _asked_for(gang: Gang) -> tuple[object, ...]:

@@ -1,0 +1,235 @@
+"""The scheduler's loop while things change: scenarios 114, 117, 118, 123, and names, health, conditions, pace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grove_operator.api.kinds import EVENT, NODE, POD, POD_GANG, Json
+from grove_operator.engine.binder import GangScheduler
+from grove_operator.engine.binding import LEAST_IN_FLIGHT, Window
+from grove_operator.engine.ports import Conflict, Overloaded
+from grove_operator.scheduler.model import Decision, Policy
+from grove_operator.sim.apiserver import Request
+from tests.scenarios.objects import objects, outcome
+from tests.scenarios.outcome import check
+from tests.scenarios.reading import scenarios
+from tests.unit.scheduler.test_gang_scheduler import RACKS, World, node, pod, pod_gang
+
+
+def whole(name: str = "web-0", **options: Any) -> Json:
+    """A gang that stood whole before."""
+    gang = pod_gang(name, **options)
+    gang["status"]["conditions"].append({"type": "Scheduled", "status": "True", "reason": "Scheduled"})
+    return gang
+
+
+async def test_a_node_that_goes_between_decision_and_binding_is_not_bound_to() -> None:  # 117
+    world = World(node("a", 2), node("b", 3, "r2"), pod("p0"), pod("p1"), pod_gang(pods=["p0", "p1"]))
+    is_busy = True
+
+    def hold_all(request: Request) -> None:
+        if request.subresource == "binding" and is_busy:
+            raise Overloaded("too many requests", retry_after_s=2.0)
+
+    world.api.before_request(hold_all)
+    async with world.running():
+        assert world.scheduler.feed.usage.assumed
+        await world.api.delete(NODE, None, "a")
+        is_busy = False
+        await world.clock.advance(10)
+        assert world.nodes() == {"p0": "b", "p1": "b"}
+        assert world.scheduler.metrics["bind_failures"] == 2, "the decision for a was dropped, and taken anew"
+
+
+async def test_a_relabelled_rack_leaves_its_pods_running_and_new_ones_follow_the_new_tree() -> None:  # 117
+    world = World(
+        RACKS, node("a", 2), node("b", 1), node("c", 1, "r2"), pod("p0", on="a"), whole(pods=["p0"], required="rack")
+    )
+    async with world.running():
+        moved = {"metadata": {"labels": {"rack": "r2"}}}
+        await world.api.patch(NODE, None, "a", moved)
+        await world.clock.settle()
+        assert world.nodes() == {"p0": "a"}
+        for name in ("p1", "p2"):
+            await world.api.create(POD, "ns", pod(name))
+        references = pod_gang(pods=["p0", "p1", "p2"], required="rack")["spec"]
+        await world.api.patch(POD_GANG, "ns", "web-0", {"spec": references})
+        await world.clock.settle()
+        assert sorted((world.nodes()["p1"], world.nodes()["p2"])) == ["a", "c"], "r2 is where p0 is now; b is in r1"
+
+
+async def test_cordoned_tainted_and_not_ready_nodes_keep_their_pods_and_get_no_more() -> None:
+    for change in (
+        {"spec": {"unschedulable": True}},
+        {"spec": {"taints": [{"key": "maintenance", "effect": "NoSchedule"}]}},
+        {"status": {"conditions": [{"type": "Ready", "status": "False"}]}},
+    ):
+        world = World(node("a", 2), pod("p0", on="a"), pod("p1"), whole(pods=["p0", "p1"], required=""))
+        world.api.seed(node("b", 0, "r2"))
+        subresource = "status" if "status" in change else None
+        await world.api.patch(NODE, None, "a", change, subresource=subresource)
+        async with world.running():
+            assert world.nodes() == {"p0": "a", "p1": ""}, change
+            await world.api.create(NODE, None, node("c", 1, "r2"))
+            await world.clock.settle()
+            assert world.nodes()["p1"] == "c", change
+
+
+async def test_ten_thousand_gated_pods_cost_no_decision() -> None:  # 118
+    gate = [{"name": "grove.io/podgang-pending-creation"}]
+    gated = [pod(f"g{i}", f"late-{i // 100}", schedulingGates=gate) for i in range(2000)]
+    late = [pod_gang(f"late-{g}", pods=[f"g{100 * g + i}" for i in range(100)]) for g in range(20)]
+    world = World(node("a", 4), *gated, *late, pod("p0"), pod_gang(pods=["p0"]))
+    async with world.running():
+        assert world.nodes()["p0"] == "a"
+        assert world.scheduler.metrics["decisions"] == 1
+
+
+async def test_a_refused_gang_is_not_tried_again_by_what_cannot_help_it() -> None:
+    world = World(RACKS, node("a", 1), pod("p0", gpus=4, nodeSelector={"rack": "r1"}), pod_gang(pods=["p0"]))
+    async with world.running():
+        tried = world.scheduler.metrics["decisions"]
+        await world.api.create(POD, "ns", pod("busy", None, on="a", schedulerName="default-scheduler"))
+        await world.clock.advance(120)
+        assert world.scheduler.metrics["decisions"] == tried, "capacity got less"
+        await world.api.delete(POD, "ns", "busy", grace_s=0)
+        await world.clock.settle()
+        assert world.scheduler.metrics["decisions"] == tried + 1, "capacity came back on a node that it may use"
+
+
+async def test_a_large_gang_is_not_starved_by_a_stream_of_small_ones() -> None:  # 123
+    world = World(node("a", 4), pod("s0", None, on="a", schedulerName="default-scheduler"), pod("big", gpus=4))
+    world.api.seed(pod_gang(pods=["big"]))
+    async with world.running():
+        for i in range(1, 9):  # one comes whenever one goes, each keeps the node from being empty
+            await world.api.create(POD, "ns", pod(f"s{i}", None))
+            await world.clock.advance(100)
+            await world.api.delete(POD, "ns", f"s{i - 1}", grace_s=0)
+            await world.clock.settle()
+        assert world.nodes()["big"] == "a"
+        assert [n for n, on in world.nodes().items() if n != "big" and on] == []
+        await world.clock.advance(10)
+
+
+async def test_what_was_kept_for_a_large_gang_is_given_back_after_a_while() -> None:
+    stays = pod("stays", None, on="a", schedulerName="default-scheduler")
+    world = World(node("a", 4), stays, pod("big", gpus=4), pod_gang(pods=["big"]))
+    async with world.running():
+        await world.clock.advance(400)
+        await world.api.create(POD, "ns", pod("small", None))
+        await world.clock.settle()
+        assert world.nodes()["small"] == "", "its room is kept"
+        await world.clock.advance(900)
+        assert world.nodes()["small"] == "a"
+
+
+async def test_pods_that_ask_for_another_name_are_placed_and_told_under_that_name() -> None:
+    foreign = [pod(f"k{i}", "kai-0", schedulerName="kai-scheduler") for i in range(2)]
+    ours = [pod("p0", gpus=9)]
+    world = World(node("a", 1), *foreign, *ours, pod_gang("kai-0", pods=["k0", "k1"]), pod_gang(pods=["p0"]))
+    world.scheduler = GangScheduler(
+        world.api.as_user("scheduler"), world.clock, scheduler_names=("grove-scheduler", "kai-scheduler")
+    )
+    async with world.running():
+        sources = {e["involvedObject"]["name"]: e["source"]["component"] for e in world.api.objects(EVENT)}
+        assert {sources[f"k{i}"] for i in range(2)} == {"kai-scheduler"}
+        assert sources["p0"] == "grove-scheduler"
+        await world.api.create(NODE, None, node("b", 1, "r2"))
+        await world.clock.settle()
+        assert {world.nodes()[f"k{i}"] for i in range(2)} == {"a", "b"}
+
+
+async def test_pods_of_a_name_that_is_not_ours_are_left_alone() -> None:
+    world = World(node("a", 1), pod("k0", "kai-0", schedulerName="kai-scheduler"), pod_gang("kai-0", pods=["k0"]))
+    async with world.running():
+        assert world.nodes() == {"k0": ""}
+        assert world.writes() == 0
+
+
+async def test_a_gang_that_lost_a_member_is_unhealthy_until_it_is_whole_again() -> None:
+    world = World(node("a", 2), pod("p0"), pod("p1"), pod_gang(pods=["p0", "p1"]))
+    async with world.running():
+        assert world.condition("Unhealthy") == {}
+        await world.api.delete(POD, "ns", "p1", grace_s=0)
+        await world.clock.settle()
+        told = world.condition("Unhealthy")
+        assert (told["status"], told["reason"]) == ("True", "MembersMissing")
+        assert "web-0-w (1 of 2)" in told["message"]
+        await world.api.create(POD, "ns", pod("p1"))
+        await world.clock.settle()
+        assert world.nodes() == {"p0": "a", "p1": "a"}
+        assert world.condition("Unhealthy")["status"] == "False"
+
+
+async def test_autoscalers_see_all_minima_of_a_refused_gang_or_none() -> None:
+    late = pod("p2", schedulingGates=[{"name": "example.com/wait"}])
+    world = World(node("a", 1), pod("p0"), pod("p1"), late, pod_gang(pods=["p0", "p1", "p2"]))
+
+    def told() -> int:
+        return sum(bool(p["status"].get("conditions")) for p in world.api.objects(POD))
+
+    async with world.running():
+        assert told() == 0, "one minimum is still gated: nobody is told"
+        await world.api.patch(POD, "ns", "p2", {"spec": {"schedulingGates": None}})
+        await world.clock.settle()
+        assert told() == 3
+
+
+async def test_an_answer_that_was_lost_is_looked_up_before_the_room_is_given_away() -> None:
+    world = World(node("a", 1), pod("p0"), pod_gang(pods=["p0"]))
+    world.api.delay_watches(30.0)
+    tries: list[str] = []
+
+    def lose_the_answer(request: Request) -> None:
+        if request.subresource == "binding":
+            tries.append(request.name)
+            if len(tries) == 1:  # it took effect, but nobody hears of it
+                stored = world.api._world.objects["Pod"]["ns", "p0"]
+                stored["spec"]["nodeName"] = "a"
+                raise Overloaded("connection reset")
+            raise Conflict("pod p0 is already assigned to node a")
+
+    world.api.before_request(lose_the_answer)
+    async with world.running():
+        await world.clock.advance(5)
+        assert len(tries) == 2
+        assert world.scheduler.metrics["bind_failures"] == 0
+        assert world.scheduler.feed.usage.assumed, "its room is still taken"
+
+
+async def test_a_gang_left_undecided_is_searched_longer_when_nothing_else_is_to_do() -> None:
+    asked: list[int] = []
+
+    async def aside(work: Any) -> Decision:
+        asked.append(1)
+        found: Decision = work()
+        return found
+
+    scenario = next(s for s in scenarios() if s.data["scenario"] == 54)
+    world = World(*objects(scenario))
+    small = Policy(attempts=3, exact_columns=4)
+    world.scheduler = GangScheduler(world.api.as_user("scheduler"), world.clock, policy=small, aside=aside)
+    async with world.running():
+        assert asked == [1], "a search of three attempts ends without a place or a proof"
+        check(scenario, outcome(scenario, world.api.objects(POD), world.api.objects(POD_GANG)))
+        assert world.condition(name="g")["status"] == "True"
+
+
+def test_the_window_grows_with_good_answers_and_halves_on_refusals_once_per_round() -> None:
+    window = Window(64)
+    began = window.size
+    for _ in range(1000):
+        window.answered(0.002, is_refused=False)
+    assert began < window.size <= 64
+    high = window.size
+    for _ in range(5):
+        window.answered(0.002, is_refused=True)
+    assert window.size == high / 2, "five refusals of one round are one piece of news"
+    for _ in range(200):
+        window.answered(0.002, is_refused=True)
+    assert window.size >= LEAST_IN_FLIGHT
+    slow = Window(64)
+    slow.answered(0.002, is_refused=False)
+    before = slow.size
+    slow.answered(1.0, is_refused=False)
+    assert slow.size < before, "slow answers count as trouble too"
