@@ -11,6 +11,7 @@ from pulumi.runtime import config as runtime_config
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
 
 from grove_components.checks import InvalidInputError
+from grove_components.platform_config import PlatformConfig
 from grove_components.topology_presets import Preset, preset_levels
 from grove_components.workload_config import GraphConfig, PodCliqueSetConfig, Section, TenantConfig, WorkloadConfig
 from grove_operator.api.constants import DEFAULT_TOPOLOGY, OPERATOR_NAMESPACE
@@ -91,6 +92,7 @@ class StackConfig(Section):
     )
     hf_token: SecretStr | None = None
     operator: OperatorConfig = OperatorConfig()
+    platform: PlatformConfig = PlatformConfig()
     topology: TopologyConfig | None = None
     graph: GraphConfig | None = None
     pod_clique_sets: list[PodCliqueSetConfig] = Field(default_factory=list)

@@ -73,6 +73,13 @@ def install_stages(manifests: Iterable[Json]) -> list[list[Json]]:
     return [stage for stage in stages if stage]
 
 
+def platform_stages(manifests: Iterable[Json]) -> list[list[Json]]:
+    """The namespace first, then everything in it."""
+    listed = list(manifests)
+    stages = [[m for m in listed if m["kind"] == "Namespace"], [m for m in listed if m["kind"] != "Namespace"]]
+    return [stage for stage in stages if stage]
+
+
 def object_name(manifest: Json) -> str:
     """Part of a child's Pulumi name: kind and object name, safe in a URN."""
     return f"{manifest['kind'].lower()}-{manifest['metadata']['name'].replace(':', '-')}"

@@ -1,6 +1,7 @@
 """One environment, from CRDs to running graphs, as one stack or as two:
 
     platform    GroveCrds ── GroveOperator ── ClusterTopology      tenants: Namespace ── ResourceQuota
+                DynamoPlatform (NATS, etcd)
                                   │
     workloads                     └── Namespace ─┬─ PodCliqueSet ...
                                                  └─ Secret ── DynamoGraphDeployment
@@ -20,6 +21,7 @@ from grove_components.config import StackConfig
 from grove_components.crds import GroveCrds
 from grove_components.dynamo import DynamoGraphDeployment
 from grove_components.operator import GroveOperator
+from grove_components.platform import DynamoPlatform
 from grove_components.platform_reference import Platform
 from grove_components.podcliqueset import PodCliqueSet
 from grove_components.resources import KubernetesObject
@@ -91,7 +93,7 @@ class _Stack:
                 providers={"kubernetes": self.crd_provider} if self.crd_provider else None
             )
             crds = GroveCrds("crds", delete_crds=config.delete_crds, opts=for_crds)
-            options = install_options(config.operator)
+            options = install_options(config.operator, config.platform)
             self.needs = [GroveOperator("operator", options=options, opts=self._after(crds))]
             outputs["crds"] = crds.names
         if config.topology:
@@ -100,6 +102,8 @@ class _Stack:
             outputs["topologies"] = {name: [{"domain": domain, "key": key} for domain, key in levels]}
         else:
             outputs["topologies"] = {}
+        if config.platform.install != "none":
+            self.needs = [*self.needs, DynamoPlatform("platform", config=config.platform, opts=self._after())]
         return outputs
 
     def make_namespaces(self) -> None:

@@ -12,6 +12,8 @@ from grove_components import manifests
 from grove_components.config import OperatorConfig, StackConfig
 from grove_components.crds import crd_manifests
 from grove_components.dynamo import Placement, graph_manifest
+from grove_components.platform_config import PlatformConfig
+from grove_components.platform_objects import etcd_address, nats_address, platform_manifests
 from grove_components.podcliqueset import pod_clique_set_manifest
 from grove_components.topology import topology_manifest
 from grove_components.workload_config import GraphConfig, PodCliqueSetConfig
@@ -23,7 +25,12 @@ QUEUE_LABEL = "kai.scheduler/queue"
 QUEUE_ANNOTATION = "nvidia.com/kai-scheduler-queue"
 
 
-def install_options(config: OperatorConfig) -> InstallOptions:
+def install_options(config: OperatorConfig, platform: PlatformConfig | None = None) -> InstallOptions:
+    """The operator tells its graphs where the stack's NATS and etcd are; the stack file's own words win."""
+    platform = platform or PlatformConfig()
+    known = {"nats": nats_address(platform), "etcd": etcd_address(platform)}
+    said = config.config.get("dynamo") or {}
+    dynamo = {**{key: value for key, value in known.items() if value}, **(said if isinstance(said, dict) else {})}
     return InstallOptions(
         namespace=config.namespace,
         image=config.image,
@@ -35,7 +42,7 @@ def install_options(config: OperatorConfig) -> InstallOptions:
         scheduler_health_port=config.scheduler_health_port,
         scheduler_metrics_port=config.scheduler_metrics_port,
         service_external_name=config.service_external_name,
-        config=config.config,
+        config={**config.config, "dynamo": dynamo} if dynamo else config.config,
     )
 
 
@@ -110,8 +117,11 @@ def stages(config: StackConfig) -> Iterator[Stage]:
 def _stages(config: StackConfig) -> Iterator[tuple[str, list[Json]]]:
     if config.makes_platform and config.operator.install == "ours":
         yield "crds", crd_manifests()
-        for stage in manifests.install_stages(install_manifests(install_options(config.operator))):
+        for stage in manifests.install_stages(install_manifests(install_options(config.operator, config.platform))):
             yield "operator", stage
+    if config.makes_platform:
+        for stage in manifests.platform_stages(platform_manifests(config.platform)):
+            yield "platform", stage
     if config.makes_platform and config.topology:
         yield "topology", [topology_manifest(config.topology.name, config.topology.pairs)]
     yield "namespaces", [manifests.namespace(name, labels) for name, labels in namespaces(config).items()]

@@ -108,7 +108,7 @@ def test_a_config_doesnt_show_its_token() -> None:
         ({"services__Frontend__replica": 1}, "replica"),
         ({"services__Frontend__replicas": "one"}, "replicas"),
         ({"services__VllmDecodeWorker__envFromSecret": 3}, "envFromSecret"),
-        ({"name": "dynamo-grove-with-a-name-that-goes-on-and-on"}, "45"),
+        ({"name": "dynamo-grove-with-a-name-that-goes-on-and-on"}, "shorten one of them by 3 characters"),
         ({"services__Frontend__extraPodSpec": "image"}, "extraPodSpec"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from grove_operator.api import kinds
 from grove_operator.api.crds import all_crds
@@ -23,7 +23,7 @@ async def until(claim: Callable[[], Awaitable[bool]], limit_s: float, every_s: f
     return time.perf_counter() - began
 
 
-async def install(api: HttpKubeApi) -> InstallOptions:
+async def install(api: HttpKubeApi, config: Mapping[str, object] | None = None) -> InstallOptions:
     """CRDs, then operator and scheduler on free ports; returns when both Deployments are Available."""
     for crd in all_crds():
         await api.create(kinds.CRD, None, crd)
@@ -35,6 +35,7 @@ async def install(api: HttpKubeApi) -> InstallOptions:
         scheduler_health_port=ports[3],
         scheduler_metrics_port=ports[4],
         service_external_name="localhost",
+        config=config or {},
     )
     for manifest in install_manifests(options):
         kind = kinds.BY_KIND[manifest["kind"]]

@@ -46,7 +46,7 @@ def test_the_committed_files_are_what_the_models_generate() -> None:
 
 
 def test_a_stale_folder_is_noticed_and_repaired(tmp_path: Path) -> None:
-    assert len(write_crds(tmp_path)) == 7
+    assert len(write_crds(tmp_path)) == len(DEFINITIONS)
     (tmp_path / "grove.io_podcliques.yaml").unlink()
     (tmp_path / "grove.io_former.yaml").write_text("x: 1\n")
     with (tmp_path / "grove.io_podcliquesets.yaml").open("a") as file:

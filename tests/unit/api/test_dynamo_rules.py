@@ -47,12 +47,6 @@ def test_any_component_type_is_accepted_and_nulls_count_as_absent() -> None:
             "spec.pvcs[0].volumeAccessMode",
             "missing",
         ),
-        (
-            "spec.restart",
-            {"id": "1", "strategy": {"order": ["Frontend"]}},
-            "spec.restart.strategy.order",
-            "every service",
-        ),
         ("spec.topologyConstraint", {"packDomain": "rack"}, "spec.topologyConstraint.topologyProfile", "missing"),
         (
             "spec.topologyConstraint",
@@ -68,18 +62,86 @@ def test_one_wrong_field_is_one_clear_fault(place: str, value: Any, field: str, 
     assert says in str(fault)
 
 
-@pytest.mark.parametrize(("length", "fits"), [(45 - len("dynamo-grove"), True), (46 - len("dynamo-grove"), False)])
-def test_a_service_name_shares_45_characters_with_the_graph(length: int, fits: bool) -> None:
+def test_a_restart_is_for_a_live_graph_and_names_every_service() -> None:
+    new = changed(quickstart(), "spec.restart", {"id": "1", "strategy": {"order": ["Frontend"]}})
+    (fault,) = validate_dynamographdeployment(new, quickstart())
+    assert fault.field == "spec.restart.strategy.order"
+    assert "every service" in fault.message
+    plain = changed(quickstart(), "spec.restart", {"id": "1"})
+    assert validate_dynamographdeployment(plain, quickstart()) == []
+    assert [f.field for f in validate_dynamographdeployment(plain)] == ["spec.restart"]
+
+
+@pytest.mark.parametrize(("length", "fits"), [(37, True), (38, False)])
+def test_a_service_name_leaves_eight_characters_for_a_shortened_graph(length: int, fits: bool) -> None:
     faults = validate_dynamographdeployment(graph(**{"s" * length: {}}))
     assert [fault.field for fault in faults] == ([] if fits else [f"{S}.{'s' * length}"])
     assert fits or "is too long" in faults[0].message
 
 
 def test_a_multinode_service_name_counts_twice() -> None:
-    name = "s" * 15  # 12 + 2 * 15 + 4 = 46
+    name = "s" * 17  # 2 * 17 + 4 = 38, and 8 for the graph: one more than 45
     (fault,) = validate_dynamographdeployment(graph(**{name: {"multinode": {"nodeCount": 2}}}))
-    assert "1 more than the 45 that fit" in fault.message
+    assert "takes 38 of the 45 characters" in fault.message
     assert validate_dynamographdeployment(graph(**{name[:-1]: {"multinode": {"nodeCount": 2}}})) == []
+
+
+def test_names_that_become_labels_or_services_stay_below_64_characters() -> None:
+    long = graph(**{"s" * 30: {}})
+    long["metadata"]["name"] = "g" * 33
+    (fault,) = validate_dynamographdeployment(long)
+    assert fault.field == f"{S}.{'s' * 30}"
+    assert "Service name of 64 characters" in fault.message
+    long["metadata"] |= {"name": "g" * 31, "namespace": "n" * 32}
+    (fault,) = validate_dynamographdeployment(long)
+    assert fault.field == "metadata.name"
+    assert "label of 64 characters" in fault.message
+
+
+def test_replicas_of_an_adapter_are_changed_by_the_operator_and_planners_alone() -> None:
+    old = graph(Decode={"replicas": 1, "scalingAdapter": {"enabled": True}})
+    new = graph(Decode={"replicas": 3, "scalingAdapter": {"enabled": True}})
+    assert validate_dynamographdeployment(new, old) == []
+    for user in ("system:serviceaccount:a:planner-serviceaccount", "system:serviceaccount:grove-system:grove-operator"):
+        assert validate_dynamographdeployment(new, old, user=user) == []
+    (fault,) = validate_dynamographdeployment(new, old, user="kubernetes-admin")
+    assert "kubectl scale dgdsa dynamo-grove-decode --replicas 3" in fault.remedy
+    off = graph(Decode={"replicas": 3})
+    assert validate_dynamographdeployment(off, old, user="kubernetes-admin") == []
+
+
+@pytest.mark.parametrize(
+    ("services", "field"),
+    [
+        ({"W": {"gpuMemoryService": {"enabled": True}}}, f"{S}.W.gpuMemoryService"),
+        ({"W": {"failover": {"enabled": True}}}, f"{S}.W.failover"),
+        ({"W": {"checkpoint": {"enabled": True}}}, f"{S}.W.checkpoint"),
+        ({"W": {"ingress": {"enabled": True, "useVirtualService": True}}}, f"{S}.W.ingress.useVirtualService"),
+        ({"E": {"componentType": "epp"}}, f"{S}.E.eppConfig"),
+    ],
+)
+def test_what_is_left_out_here_is_refused_with_the_way_out(services: Any, field: str) -> None:
+    (fault,) = validate_dynamographdeployment(graph(**services))
+    assert fault.field == field
+    assert fault.remedy
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("nvidia.com/enable-grove", "False"),
+        ("nvidia.com/vllm-distributed-executor-backend", "multiproc"),
+        ("nvidia.com/grove-update-strategy", "Recreate"),
+        ("nvidia.com/dynamo-kube-discovery-mode", "node"),
+        ("nvidia.com/dynamo-discovery-backend", "consul"),
+        ("nvidia.com/dynamo-operator-origin-version", "latest"),
+    ],
+)
+def test_an_annotation_that_decides_something_is_spelled_as_known(key: str, value: str) -> None:
+    one = graph(W={})
+    one["metadata"]["annotations"] = {key: value}
+    (fault,) = validate_dynamographdeployment(one)
+    assert fault.field == f"metadata.annotations.{key}"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from grove_operator.api.constants import OPERATOR_LEASE, SCHEDULER_LEASE, SCHEDULER_NAME
+from grove_operator.api.constants import (
+    DEFAULT_TERMINATION_DELAY,
+    OPERATOR_LEASE,
+    SCHEDULER_LEASE,
+    SCHEDULER_NAME,
+)
 from grove_operator.api.duration import duration_s
 from grove_operator.api.kinds import Json
 
@@ -185,6 +190,27 @@ class GangScheduler(_Section):
     )
 
 
+class Dynamo(_Section):
+    """For DynamoGraphDeployments: addresses that every container finds in its environment, and defaults."""
+
+    nats: str = ""
+    etcd: str = ""
+    model_express: str = ""
+    prometheus: str = ""
+    discovery: Literal["kubernetes", "etcd"] = "kubernetes"
+    termination_delay: str = DEFAULT_TERMINATION_DELAY
+    ingress_class: str = ""
+    ingress_suffix: str = "local"
+    mpi_secret: str = "mpi-run-ssh-secret"  # noqa: S105 - a name, not a secret
+
+    @field_validator("termination_delay")
+    @classmethod
+    def _is_positive(cls, text: str) -> str:
+        if duration_s(text) <= 0:
+            raise ValueError("must be longer than 0")
+        return text
+
+
 class OperatorConfiguration(_Section):
     """The whole file; every default is Grove's except topology-aware scheduling (on) and the default profile (ours)."""
 
@@ -202,6 +228,7 @@ class OperatorConfiguration(_Section):
     network: Network = Network()
     scheduler: Scheduler = Scheduler()
     gang_scheduler: GangScheduler = GangScheduler()
+    dynamo: Dynamo = Dynamo()
 
 
 def parse_config(data: Mapping[str, Any]) -> OperatorConfiguration:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from grove_operator.api import kinds
 from grove_operator.api.dynamographdeployment import DynamoGraphDeployment
+from grove_operator.api.dynamoworkermetadata import DynamoWorkerMetadata
 from grove_operator.api.kinds import Json, Kind
 from grove_operator.api.podclique import PodClique
 from grove_operator.api.podcliqueset import PodCliqueSet
@@ -42,6 +43,7 @@ class Definition:
     columns: tuple[Json, ...] = ()
     selector_path: str = ""
     """`.status` path of the label selector; enables the scale subresource."""
+    has_status: bool = True
 
 
 DEFINITIONS: tuple[Definition, ...] = (
@@ -121,6 +123,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             _AGE,
         ),
     ),
+    Definition(kinds.DYNAMO_WORKER_METADATA, DynamoWorkerMetadata, "dwm", (_AGE,), has_status=False),
 )
 
 
@@ -129,7 +132,7 @@ def crd(definition: Definition) -> Json:
     kind = definition.kind
     schema = copy.deepcopy(schema_of(definition.model))
     schema["properties"]["metadata"] = {"type": "object"}
-    subresources: Json = {"status": {}}
+    subresources: Json = {"status": {}} if definition.has_status else {}
     if definition.selector_path:
         subresources["scale"] = {
             "specReplicasPath": ".spec.replicas",

@@ -99,7 +99,9 @@ class ExtraPodMetadata(Model):
 class Multinode(Model):
     """A service whose every replica spans several nodes: one leader, the others workers."""
 
-    node_count: int = Field(2, ge=2, description="Nodes of one replica.", json_schema_extra={"format": "int32"})
+    node_count: int = Field(
+        2, ge=2, le=2**31 - 1, description="Nodes of one replica.", json_schema_extra={"format": "int32"}
+    )
 
 
 class ScalingAdapter(Model):

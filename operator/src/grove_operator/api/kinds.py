@@ -66,6 +66,7 @@ CLUSTER_TOPOLOGY_BINDING = Kind(
 )
 POD_GANG = Kind(SCHEDULER_GROUP, "v1alpha1", "PodGang", "podgangs")
 DYNAMO_GRAPH_DEPLOYMENT = Kind(DYNAMO_GROUP, "v1alpha1", "DynamoGraphDeployment", "dynamographdeployments")
+DYNAMO_WORKER_METADATA = Kind(DYNAMO_GROUP, "v1alpha1", "DynamoWorkerMetadata", "dynamoworkermetadatas")
 
 POD = Kind("", "v1", "Pod", "pods")
 NODE = Kind("", "v1", "Node", "nodes", namespaced=False)

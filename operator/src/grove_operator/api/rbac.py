@@ -8,6 +8,7 @@ from grove_operator.api.constants import OPERATOR_LEASE, SCHEDULER_LEASE
 from grove_operator.api.kinds import Json
 
 READ = ("get", "list", "watch")
+INFERENCE = ("inferencepools", "inferencemodels", "inferenceobjectives")
 KEEP = (*READ, "create", "patch", "delete")  # every change is a merge patch, never an update
 
 
@@ -22,7 +23,8 @@ def operator_rules(
 ) -> list[Json]:
     """Cluster-wide rules of the operator. `schedulers` are the enabled ones; some have objects of their own to read.
 
-    The Roles it makes for waiting pods and for Dynamo's discovery grant rights that it has to hold itself.
+    The Roles it makes (for waiting pods, Dynamo's discovery, planners, endpoint pickers) grant rights that it has to
+    hold itself.
     """
     grove = ("podcliquesets", "podcliques", "podcliquescalinggroups")
     queues = [rule("scheduling.volcano.sh", ("queues",), ("get",))] if "volcano" in schedulers else []
@@ -38,16 +40,21 @@ def operator_rules(
         rule("scheduler.grove.io", ("podgangs",), KEEP),
         rule("scheduler.grove.io", ("podgangs/status",), ("get", "patch")),
         rule("scheduler.grove.io", ("podgangs/finalizers",), ("update",)),
-        rule("nvidia.com", ("dynamographdeployments",), (*READ, "patch")),
+        rule("nvidia.com", ("dynamographdeployments",), (*READ, "patch", "update")),
         rule("nvidia.com", ("dynamographdeployments/status",), ("get", "patch")),
         rule("nvidia.com", ("dynamographdeployments/finalizers",), ("update",)),
+        rule("nvidia.com", ("dynamographdeploymentscalingadapters",), (*KEEP, "update")),
+        rule("nvidia.com", ("dynamographdeploymentscalingadapters/status",), ("get", "patch")),
+        rule("nvidia.com", ("dynamographdeploymentscalingadapters/scale",), ("get", "update", "patch")),
         rule("nvidia.com", ("dynamoworkermetadatas",), (*KEEP, "update")),
-        rule("", ("pods", "services", "serviceaccounts", "secrets"), KEEP),
+        rule("inference.networking.k8s.io", INFERENCE, READ),
+        rule("inference.networking.x-k8s.io", INFERENCE, READ),
+        rule("networking.k8s.io", ("ingresses",), KEEP),
+        rule("", ("pods", "services", "serviceaccounts", "secrets", "configmaps", "persistentvolumeclaims"), KEEP),
         rule("", ("pods/status",), READ),
         rule("", ("endpoints",), READ),
         rule("discovery.k8s.io", ("endpointslices",), READ),
         rule("", ("events",), ("create", "patch")),
-        rule("", ("configmaps",), ("get",)),
         rule("", ("namespaces",), READ),
         rule("rbac.authorization.k8s.io", ("roles", "rolebindings"), KEEP),
         rule("autoscaling", ("horizontalpodautoscalers",), KEEP),

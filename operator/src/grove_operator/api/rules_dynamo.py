@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from grove_operator.api.constants import NAME_BUDGET
+from grove_operator.api.dynamo_names import LEADER, LEAST_BUDGET, name_length
 from grove_operator.api.dynamographdeployment import DynamoGraphDeployment
 from grove_operator.api.dynamoservice import DynamoService
 from grove_operator.api.faults import Fault
+from grove_operator.api.rules_dynamo_annotations import annotation_faults
+from grove_operator.api.rules_dynamo_unsupported import unsupported_faults
 from grove_operator.api.rules_graph_placement import override_faults, placement_faults
 from grove_operator.api.rules_topology import Topologies
-from grove_operator.api.syntax import env_faults, is_dns_label, map_faults, text
+from grove_operator.api.syntax import env_faults, is_dns_label, map_faults
 
 SERVICES = "spec.services"
-LEADER_SUFFIX = "-ldr"
-WORKER_SUFFIX = "-wkr"
+VOLCANO_QUEUE = "nvidia.com/volcano-queue"
+LONGEST_LABEL = 63
 RECREATE = "set it back, or delete the graph and create it anew"
 
 
@@ -23,7 +26,6 @@ def graph_faults(graph: DynamoGraphDeployment, topologies: Topologies | None) ->
     services = graph.spec.services or {}
     if not services:
         yield Fault(SERVICES, "Required", "is empty", "add at least one service")
-    name = text(graph.metadata, "name")
     lowered: dict[str, str] = {}
     for key, service in services.items():
         field = f"{SERVICES}.{key}"
@@ -38,38 +40,53 @@ def graph_faults(graph: DynamoGraphDeployment, topologies: Topologies | None) ->
             fact = f"differs from {lowered[key.lower()]!r} only by upper and lower case"
             yield Fault(field, "Duplicate", fact, "rename one of them")
         lowered[key.lower()] = key
-        yield from _budget(field, name, key, service)
+        yield from _budget(field, key, service)
         yield from _service_faults(field, service)
+    yield from _length_faults(graph)
+    yield from annotation_faults(graph.metadata)
+    yield from unsupported_faults(graph)
     yield from env_faults("spec.envs", graph.spec.envs)
+    yield from picker_faults(graph)
     yield from _pvc_faults(graph)
     yield from _restart_faults(graph)
     yield from placement_faults(graph, topologies)
     yield from override_faults(graph, topologies)
 
 
-def name_length(service: str, *, is_multinode: bool) -> int:
-    """Characters a service takes of the name budget: group and its longest clique, or the clique alone."""
-    return 2 * len(service) + len(LEADER_SUFFIX) if is_multinode else len(service)
+def _length_faults(graph: DynamoGraphDeployment) -> Iterator[Fault]:
+    """Names that become Service names and label values, which have 63 characters at most."""
+    name, namespace = str(graph.metadata.get("name") or ""), str(graph.metadata.get("namespace") or "default")
+    if (over := len(namespace) + 1 + len(name) - LONGEST_LABEL) > 0:
+        fact = f"with its namespace {namespace!r} it makes a label of {LONGEST_LABEL + over} characters"
+        yield Fault("metadata.name", "Invalid", fact, f"shorten one of them by {over} characters")
+    for key in graph.spec.services or {}:
+        if (over := len(name) + 1 + len(key) - LONGEST_LABEL) > 0:
+            fact = f"with the graph's name it makes a Service name of {LONGEST_LABEL + over} characters"
+            yield Fault(f"{SERVICES}.{key}", "Invalid", fact, f"shorten one of them by {over} characters")
 
 
-def _budget(field: str, graph: str, key: str, service: DynamoService) -> Iterator[Fault]:
+def _budget(field: str, key: str, service: DynamoService) -> Iterator[Fault]:
+    """The graph's own name is shortened where it doesn't fit; a component must leave room for that."""
     is_multinode = service.multinode is not None
-    taken = name_length(key, is_multinode=is_multinode)
-    over = len(graph) + taken - NAME_BUDGET
+    taken = name_length(key, is_multinode=is_multinode, is_group=is_multinode)
+    over = taken + LEAST_BUDGET - NAME_BUDGET
     if over <= 0:
         return
-    how = f" (a multinode service counts twice, plus {len(LEADER_SUFFIX)})" if is_multinode else ""
+    how = f" (a multinode service counts twice, plus {len(LEADER)})" if is_multinode else ""
+    each = -(-over // 2) if is_multinode else over
     yield Fault(
         field,
         "Invalid",
-        f"service name {key!r} is too long: it takes {taken} characters{how} and the graph's name {graph!r} "
-        f"{len(graph)}, {over} more than the {NAME_BUDGET} that fit",
-        f"shorten the names by {over} characters",
+        f"service name {key!r} is too long: it takes {taken} of the {NAME_BUDGET} characters{how}, and {LEAST_BUDGET} "
+        "must remain for the graph",
+        f"shorten it by {each} characters",
     )
 
 
 def _service_faults(field: str, service: DynamoService) -> Iterator[Fault]:
     yield from env_faults(f"{field}.envs", service.envs)
+    for name, said in (("componentType", service.component_type), ("subComponentType", service.sub_component_type)):
+        yield from map_faults(f"{field}.{name}", {"type": said} if said else {}, are_labels=True)
     yield from map_faults(f"{field}.labels", service.labels, are_labels=True)
     yield from map_faults(f"{field}.annotations", service.annotations, are_labels=False)
     resources = service.resources
@@ -83,11 +100,30 @@ def _service_faults(field: str, service: DynamoService) -> Iterator[Fault]:
         )
     if service.epp_config and (service.epp_config.config_map_ref is None) == (service.epp_config.config is None):
         yield Fault(f"{field}.eppConfig", "Invalid", "needs configMapRef or config, not both", "set exactly one")
-    if service.component_type == "epp" and (service.multinode or (service.replicas or 1) != 1):
-        yield Fault(field, "Invalid", "an endpoint picker runs as exactly one pod", "use replicas 1 without multinode")
+    if service.component_type == "epp":
+        if service.multinode or service.replicas not in (None, 1):
+            fact = "an endpoint picker runs as exactly one pod"
+            yield Fault(field, "Invalid", fact, "use replicas 1 without multinode")
+        if service.epp_config is None:
+            yield Fault(
+                f"{field}.eppConfig", "Required", "is missing for an endpoint picker", "set config or configMapRef"
+            )
     main = (service.extra_pod_spec or {}).get("mainContainer")
     if isinstance(main, dict) and isinstance(main.get("env"), list):
         yield from env_faults(f"{field}.extraPodSpec.mainContainer.env", main["env"])
+
+
+def picker_faults(graph: DynamoGraphDeployment) -> Iterator[Fault]:
+    """At most one endpoint picker: there is one inference pool for each graph."""
+    pickers = [key for key, service in (graph.spec.services or {}).items() if service.component_type == "epp"]
+    for key in pickers[1:]:
+        yield Fault(f"{SERVICES}.{key}", "Invalid", f"is an endpoint picker beside {pickers[0]!r}", "keep one of them")
+
+
+def creation_faults(graph: DynamoGraphDeployment) -> Iterator[Fault]:
+    """What makes no sense in a graph that doesn't exist yet."""
+    if graph.spec.restart is not None:
+        yield Fault("spec.restart", "Forbidden", "has no meaning for a new graph", "remove it until you want a restart")
 
 
 def _pvc_faults(graph: DynamoGraphDeployment) -> Iterator[Fault]:
@@ -118,8 +154,28 @@ def _restart_faults(graph: DynamoGraphDeployment) -> Iterator[Fault]:
         yield Fault(field, "Invalid", "must list every service once", f"list {', '.join(sorted(services))}")
 
 
+def scaling_faults(new: DynamoGraphDeployment, old: DynamoGraphDeployment, user: str) -> Iterator[Fault]:
+    """Replicas that an adapter owns are changed by the operator for it, and by planners, but by nobody else."""
+    if user.endswith((":planner-serviceaccount", ":grove-operator")):
+        return
+    before = old.spec.services or {}
+    for key, service in (new.spec.services or {}).items():
+        former = before.get(key)
+        is_owned = service.scaling_adapter and service.scaling_adapter.enabled
+        was_owned = former and former.scaling_adapter and former.scaling_adapter.enabled
+        if former and is_owned and was_owned and (service.replicas or 0) != (former.replicas or 0):
+            fact = f"belongs to the scaling adapter, {user or 'this user'} may not change it"
+            adapter = f"{new.metadata.get('name')}-{key.lower()}"
+            remedy = f"kubectl scale dgdsa {adapter} --replicas {service.replicas}, or switch scalingAdapter off"
+            yield Fault(f"{SERVICES}.{key}.replicas", "Forbidden", fact, remedy)
+
+
 def graph_transition_faults(new: DynamoGraphDeployment, old: DynamoGraphDeployment) -> Iterator[Fault]:
     """What cannot change in a live graph, since the PodCliqueSet behind it could not follow."""
+    has_queue, had_queue = (bool((g.metadata.get("annotations") or {}).get(VOLCANO_QUEUE)) for g in (new, old))
+    if has_queue != had_queue:
+        fact = "would change the pods' scheduler"
+        yield Fault(f"metadata.annotations.{VOLCANO_QUEUE}", "Forbidden", fact, RECREATE)
     if old.spec.backend_framework and new.spec.backend_framework != old.spec.backend_framework:
         yield Fault("spec.backendFramework", "Forbidden", "cannot be changed", RECREATE)
     if new.spec.topology_constraint != old.spec.topology_constraint:

@@ -60,6 +60,9 @@ def metadata_faults(metadata: Mapping[str, Any], *, allow_dots: bool = False) ->
         fault = name_fault("metadata.name", name)
         if fault and not (allow_dots and is_dns_subdomain(name)):
             yield fault
+    namespace = metadata.get("namespace")
+    if namespace and not (isinstance(namespace, str) and is_dns_label(namespace)):
+        yield Fault("metadata.namespace", "Invalid", f"{namespace!r} is not a DNS label", "name an existing namespace")
     for part in ("labels", "annotations"):
         values = metadata.get(part)
         if isinstance(values, Mapping):

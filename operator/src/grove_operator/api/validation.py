@@ -16,7 +16,9 @@ from grove_operator.api.constants import SCHEDULER_NAME
 from grove_operator.api.core_faults import core_faults
 from grove_operator.api.core_schemas import unknown_fields
 from grove_operator.api.crds import DEFINITIONS
+from grove_operator.api.dynamo_conversion import BETA, to_alpha
 from grove_operator.api.dynamographdeployment import DynamoGraphDeployment
+from grove_operator.api.dynamographdeployment_v1beta1 import DynamoGraphDeploymentV1beta1
 from grove_operator.api.faults import Advice, Fault, ManifestError, parse
 from grove_operator.api.kinds import Json
 from grove_operator.api.name_clashes import clash_faults
@@ -24,7 +26,14 @@ from grove_operator.api.podcliqueset import PodCliqueSet
 from grove_operator.api.rules_advice import podcliqueset_advice
 from grove_operator.api.rules_backend import VOLCANO, backend_faults, scheduler_of, volcano_queue
 from grove_operator.api.rules_budget import budget_faults, spread_faults
-from grove_operator.api.rules_dynamo import graph_faults, graph_transition_faults
+from grove_operator.api.rules_dynamo import (
+    RECREATE,
+    creation_faults,
+    graph_faults,
+    graph_transition_faults,
+    scaling_faults,
+)
+from grove_operator.api.rules_dynamo_v1beta1 import component_faults, component_transition_faults, in_v1beta1
 from grove_operator.api.rules_podcliqueset import structural_faults
 from grove_operator.api.rules_sharing import nvlink_change_faults, nvlink_faults, sharing_faults
 from grove_operator.api.rules_topology import binding_faults, constraint_places, topology_faults
@@ -116,20 +125,51 @@ def volcano_queue_of(obj: Json, config: OperatorConfiguration | None = None) -> 
 
 
 def validate_dynamographdeployment(
-    obj: Json, old: Json | None = None, *, topologies: Mapping[str, Json] | None = None
+    obj: Json, old: Json | None = None, *, topologies: Mapping[str, Json] | None = None, user: str | None = None
 ) -> list[Fault]:
-    """All faults of a DynamoGraphDeployment; `old` is the live object when this is an update.
+    """All faults of a DynamoGraphDeployment of either version; `old` is the live object when this is an update.
 
     Levels and topologies are judged at creation only, so that a graph stays changeable when a topology loses a level.
+    `user` is who asks (None: don't judge who may change replicas that belong to a scaling adapter).
     """
+    if obj.get("apiVersion") == BETA:
+        return _validate_v1beta1_graph(obj, old, topologies, user)
     graph, faults = _read(DynamoGraphDeployment, obj)
     if graph is None:
         return faults
     faults += metadata_faults(graph.metadata)
     faults += graph_faults(graph, topologies if old is None else None)
     before = _read(DynamoGraphDeployment, old)[0] if old is not None else None
+    if old is None:
+        faults += creation_faults(graph)
     if before is not None and not faults:
         faults += graph_transition_faults(graph, before)
+        faults += scaling_faults(graph, before, user) if user is not None else ()
+    return faults
+
+
+def _validate_v1beta1_graph(
+    obj: Json, old: Json | None, topologies: Mapping[str, Json] | None, user: str | None
+) -> list[Fault]:
+    """Its own rules, then those of its v1alpha1 form, which can say everything else."""
+    graph, faults = _read(DynamoGraphDeploymentV1beta1, obj)
+    if graph is None:
+        return faults
+    faults += metadata_faults(graph.metadata)
+    if faults:
+        return faults
+    faults += component_faults(graph)
+    names = [component.name for component in graph.spec.components or ()]
+    if len(set(names)) < len(names):
+        return faults
+    as_alpha = to_alpha(obj)
+    alpha_faults = validate_dynamographdeployment(
+        as_alpha, to_alpha(old) if old is not None else None, topologies=topologies, user=user
+    )
+    faults += in_v1beta1(alpha_faults, names)
+    before = _read(DynamoGraphDeploymentV1beta1, old)[0] if old is not None else None
+    if before is not None and not faults:
+        faults += component_transition_faults(graph, before, RECREATE)
     return faults
 
 

@@ -6,10 +6,11 @@ import json
 
 import click
 
+from grove_operator.localcluster import dynamo_runtime
 from grove_operator.localcluster.state import LocalClusterError
 from grove_operator.localcluster.tools import Found, find, obtain
 from grove_operator.localcluster.tools_pins import PROGRAMS
-from grove_operator.localcluster.tools_report import default_report
+from grove_operator.localcluster.tools_report import Report, default_report
 
 
 @click.command()
@@ -29,6 +30,7 @@ def command(names: tuple[str, ...], take_all: bool, offline: bool, check: bool, 
     Examples:
       grove tools                 get what is missing
       grove tools kwok            one of the optional ones
+      grove tools dynamo          Dynamo's own processes, for graphs that really answer (needs pip's package index)
       grove tools --check -o json what is there, getting nothing
     """
     wanted = names or tuple(name for name, program in PROGRAMS.items() if take_all or not program.is_optional)
@@ -36,16 +38,33 @@ def command(names: tuple[str, ...], take_all: bool, offline: bool, check: bool, 
     found: dict[str, Found | None] = {}
     faults: list[str] = []
     for name in dict.fromkeys(wanted):
+        if name == dynamo_runtime.NAME:
+            continue
         try:
             found[name] = find(name) if check else obtain(name, offline=offline, report=report)
         except LocalClusterError as error:
             faults.append(str(error))
             found[name] = None
+    if dynamo_runtime.NAME in wanted:
+        faults += _dynamo(check, report)
     _print(found, output)
     if faults:
         raise click.ClickException("\n".join(faults))
     if missing := [name for name, hit in found.items() if hit is None]:
         raise click.ClickException(f"missing: {', '.join(missing)}; `grove tools {' '.join(missing)}` gets them")
+
+
+def _dynamo(check: bool, report: Report) -> list[str]:
+    """What keeps Dynamo's processes from being here; nothing once they are."""
+    if check:
+        return (
+            [] if dynamo_runtime.is_installed() else [f"missing: dynamo; `grove tools {dynamo_runtime.NAME}` gets it"]
+        )
+    try:
+        click.echo(f"{dynamo_runtime.NAME:24} {dynamo_runtime.VERSION:10} {'pip':8} {dynamo_runtime.install(report)}")
+    except LocalClusterError as error:
+        return [str(error)]
+    return []
 
 
 def _print(found: dict[str, Found | None], output: str) -> None:

@@ -38,7 +38,11 @@ PLANNER_RULES = [
 ]
 PICKER_RULES = [
     {"apiGroups": [""], "resources": ["pods"], "verbs": READ},
-    {"apiGroups": ["inference.networking.k8s.io", "inference.networking.x-k8s.io"], "resources": ["*"], "verbs": READ},
+    {
+        "apiGroups": ["inference.networking.k8s.io", "inference.networking.x-k8s.io"],
+        "resources": ["inferencepools", "inferencemodels", "inferenceobjectives"],
+        "verbs": READ,
+    },
     *DISCOVERY_RULES,
 ]
 

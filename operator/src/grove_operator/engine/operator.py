@@ -18,9 +18,12 @@ from dataclasses import dataclass, field
 from grove_operator.api.constants import MANAGED_BY, MANAGED_BY_VALUE
 from grove_operator.api.kinds import (
     CLUSTER_TOPOLOGY_BINDING,
+    CONFIG_MAP,
     DYNAMO_GRAPH_DEPLOYMENT,
     EVENT,
     HPA,
+    INGRESS,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
     POD_CLIQUE,
     POD_CLIQUE_SET,
@@ -39,6 +42,7 @@ from grove_operator.api.kinds import (
 from grove_operator.core.observed import OWNERSHIP_CONFLICT, Trouble
 from grove_operator.core.outcome import EventSpec, Outcome
 from grove_operator.core.settings import Settings
+from grove_operator.dynamo.settings import DynamoSettings
 from grove_operator.engine.cache import Cache, trimmed_pod
 from grove_operator.engine.events import EventSource, news
 from grove_operator.engine.executor import Executor, Result
@@ -64,6 +68,9 @@ CHILDREN = (
     ROLE,
     ROLE_BINDING,
     SECRET,
+    CONFIG_MAP,
+    PERSISTENT_VOLUME_CLAIM,
+    INGRESS,
 )
 PACED = frozenset({"clique", "group"})
 """Levels that come by the thousand; graphs and sets are what people wait for."""
@@ -90,6 +97,7 @@ class Operator:
         *,
         watch_roots: bool = True,
         settings: Settings | None = None,
+        dynamo: DynamoSettings | None = None,
         writes_in_flight: int = 64,
         workers: int = 32,
     ) -> None:
@@ -105,7 +113,7 @@ class Operator:
         self._executor = Executor(api, self._cache, writes_in_flight)
         self.metrics.writes = self._executor.writes
         self._reconcilers = Reconcilers(
-            self._cache, clock, settings or Settings(), lambda key: self._troubles.get(key, ())
+            self._cache, clock, settings or Settings(), lambda key: self._troubles.get(key, ()), dynamo
         )
         kinds = (*CHILDREN, *ROOTS) if watch_roots else CHILDREN
         self._informers = [self._informer(kind) for kind in kinds]

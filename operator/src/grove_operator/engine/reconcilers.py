@@ -35,7 +35,8 @@ from grove_operator.core.strategy import COHERENT, strategy
 from grove_operator.core.template import Template
 from grove_operator.core.topology import topology_name
 from grove_operator.dynamo import mapping, status
-from grove_operator.dynamo.graph import MappingError
+from grove_operator.dynamo.graph import Graph, MappingError
+from grove_operator.dynamo.settings import DynamoSettings
 from grove_operator.engine.cache import Cache
 from grove_operator.engine.keys import Key
 from grove_operator.engine.ports import Clock
@@ -57,8 +58,16 @@ class Case:
 class Reconcilers:
     """`case(key)` is None when there is nothing to decide: the owner is gone, going, or not known yet."""
 
-    def __init__(self, cache: Cache, clock: Clock, settings: Settings, troubles: Troubles) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        clock: Clock,
+        settings: Settings,
+        troubles: Troubles,
+        dynamo: DynamoSettings | None = None,
+    ) -> None:
         self._cache, self._clock, self._settings, self._troubles = cache, clock, settings, troubles
+        self._dynamo = dynamo or DynamoSettings(scheduler=settings.scheduler_name)
         self._templates: dict[str, Template] = {}
 
     def case(self, key: Key) -> Case | None:
@@ -80,12 +89,14 @@ class Reconcilers:
         existing = {key_of(obj): obj for obj in owned}
         troubles = [trouble.description for trouble in self._troubles(key)]
         try:
-            children = mapping.children(dgd)
+            children = mapping.children(dgd, self._dynamo)
+            shared = mapping.shared_children(dgd, self._dynamo)
+            children += [obj for obj in shared if self._cache.find(key_of(obj)) is None]
             scaled = mapping.child_replicas(dgd)
         except MappingError as error:
             children, scaled = [_stub(obj) for obj in owned], {}
             troubles.append(str(error))
-        pcs = self._cache.get(POD_CLIQUE_SET, key.namespace, key.name)
+        pcs = self._cache.get(POD_CLIQUE_SET, key.namespace, Graph(dgd).set_name)
         if pcs is not None:
             existing[key_of(pcs)] = pcs
         set_uid = pcs["metadata"]["uid"] if pcs and controller_uid(pcs) == dgd["metadata"]["uid"] else ""

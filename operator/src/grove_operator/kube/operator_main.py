@@ -21,6 +21,7 @@ from grove_operator.api.authorizer import trusted_users
 from grove_operator.api.config import OperatorConfiguration
 from grove_operator.api.kinds import CLUSTER_TOPOLOGY_BINDING, POD_CLIQUE_SET, VOLCANO_QUEUE, Json
 from grove_operator.core.settings import Settings
+from grove_operator.dynamo.settings import DynamoSettings
 from grove_operator.engine.operator import Operator
 from grove_operator.engine.ports import NotFound
 from grove_operator.kube import process
@@ -62,7 +63,13 @@ async def operate(this: Process) -> None:
         server_name = f"{WEBHOOK_SERVICE}.{this.namespace}.svc"
         self_check = SelfCheck(address, webhooks.port, server_name, files.files.ca, gate.saw)
         health = _health(this, files, kopf_thread, inbox, self_check)
-        operator = Operator(this.api, this.clock, watch_roots=False, settings=core_settings(this.config, os.environ))
+        operator = Operator(
+            this.api,
+            this.clock,
+            watch_roots=False,
+            settings=core_settings(this.config, os.environ),
+            dynamo=dynamo_settings(this.config),
+        )
         settings = this.config.leader_election
         election = this.election(settings.resource_name) if settings.enabled else None
         metrics = Metrics(
@@ -99,6 +106,23 @@ def core_settings(config: OperatorConfiguration, environment: Mapping[str, str])
         return settings
     is_tagged = ":" in image.rsplit("/", 1)[-1]
     return replace(settings, init_image=image if is_tagged else f"{image}:{process.version_text()}")
+
+
+def dynamo_settings(config: OperatorConfiguration) -> DynamoSettings:
+    """What the configuration decides about Dynamo graphs."""
+    said = config.dynamo
+    return DynamoSettings(
+        nats=said.nats,
+        etcd=said.etcd,
+        model_express=said.model_express,
+        prometheus=said.prometheus,
+        discovery=said.discovery,
+        termination_delay=said.termination_delay,
+        scheduler=config.scheduler.default_profile_name,
+        ingress_class=said.ingress_class,
+        ingress_suffix=said.ingress_suffix,
+        mpi_secret=said.mpi_secret,
+    )
 
 
 def listen_address_of_webhooks(configured: str) -> str:

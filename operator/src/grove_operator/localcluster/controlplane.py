@@ -35,6 +35,7 @@ CONTROLLERS = (
     "pod-garbage-collector-controller",
     "replicaset-controller",
     "resourceclaim-controller",
+    "statefulset-controller",
     "resourcequota-controller",
     "root-ca-certificate-publisher-controller",
     "service-cidr-controller",

@@ -16,7 +16,7 @@ import fnmatch
 import hashlib
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -147,12 +147,15 @@ class Pool(_Strict):
 class Image(_Strict):
     """Containers of this image are child processes. `argv` is searched in the joined command and arguments.
 
-    `run` and `env` know `${PYTHON}` (this interpreter), `${SOURCE}` (where `grove_operator` lies), `${POD_IP}`;
-    an element `${ARGS}` of `run` stands for the container's arguments without its program name.
+    `labels` are globs. `run`, `env` and `requires` know `${PYTHON}` (this interpreter), `${SOURCE}` (where
+    `grove_operator` lies), `${DYNAMO}` (Dynamo's runtime, see `grove tools dynamo`) and `${POD_IP}`. An element
+    `${ARGS}` of `run` stands for the container's arguments without its program name, `${ARGV}` for all of its words.
+    Without the file that `requires` names the entry doesn't count.
     """
 
     match: str = Field(min_length=1)
     labels: dict[str, str] = {}
+    requires: str = ""
     argv: str = ""
     run: list[str] = Field(min_length=1)
     env: dict[str, str] = {}
@@ -169,7 +172,7 @@ class Image(_Strict):
     def covers(self, image: str, argv: list[str], labels: dict[str, str]) -> bool:
         return (
             fnmatch.fnmatchcase(repository(image), self.match)
-            and all(labels.get(key) == value for key, value in self.labels.items())
+            and all(fnmatch.fnmatchcase(labels.get(key, ""), value) for key, value in self.labels.items())
             and (not self.argv or re.search(self.argv, " ".join(argv)) is not None)
         )
 
@@ -206,9 +209,12 @@ class Fleet(_Strict):
             seen.add(node.name)
         return nodes
 
-    def image_for(self, image: str, argv: list[str], labels: dict[str, str]) -> Image | None:
-        """The first entry that covers the container, or None: it is pretended."""
-        return next((entry for entry in self.images if entry.covers(image, argv, labels)), None)
+    def image_for(
+        self, image: str, argv: list[str], labels: dict[str, str], is_there: Callable[[str], bool] = lambda _: False
+    ) -> Image | None:
+        """The first entry that covers the container and has what it requires, or None: it is pretended."""
+        covering = (entry for entry in self.images if entry.covers(image, argv, labels))
+        return next((entry for entry in covering if not entry.requires or is_there(entry.requires)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from grove_operator.kube.client import HttpKubeApi
 from grove_operator.kube.clock import RealClock
 from grove_operator.kube.connection import ConnectionConfigError
 from grove_operator.localcluster.agent.endpoint import Endpoint, bind_port, certificate
+from grove_operator.localcluster.agent.hosts import HostsFiles
 from grove_operator.localcluster.agent.nodes import Nodes
 from grove_operator.localcluster.agent.player import Player
 from grove_operator.localcluster.agent.processes import Processes
@@ -56,11 +57,12 @@ async def play(kubeconfig: Path, fleet: Fleet, state_dir: Path, apiserver: str) 
             "KUBERNETES_SERVICE_PORT": str(url.port or 443),
             "KUBERNETES_SERVICE_PORT_HTTPS": str(url.port or 443),
         }
-        host = Host(api, clock, fleet, processes, state_dir, api.connection.ca or b"", service)
+        ca = api.connection.ca or b""
+        host = Host(api, clock, fleet, processes, state_dir, ca, service, HostsFiles(state_dir / "hosts"))
         listener = bind_port(state_dir)
         nodes = Nodes(api, clock, fleet, listener.getsockname()[1])
         player = Player(host, nodes.get, str(state_dir.resolve()))
-        endpoint = Endpoint(player.logs_of)
+        endpoint = Endpoint(player.logs_of, player.address_of)
         await endpoint.start(listener, certificate(state_dir))
         try:
             await nodes.register()

@@ -1,4 +1,4 @@
-"""The kubelet's HTTPS port, on loopback, for all nodes: what `kubectl logs` asks of the API server ends up here."""
+"""The kubelet's HTTPS port, on loopback, for all nodes: `kubectl logs` and `port-forward` end up here."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from grove_operator.localcluster.agent.portforward import port_forward
 from grove_operator.localcluster.agent.status import HOST_IP
 
 Logs = Callable[[str, str, str, bool], tuple[Path | None, Callable[[], bool]]]
 """(namespace, pod, container, previous) -> (file or None if pretended, still written to?); KeyError if unknown."""
+AddressOf = Callable[[str, str], str]
+"""(namespace, pod) -> its address, "" when it isn't here."""
 CHUNK = 64 * 1024
 FOLLOW_S = 0.2
 
@@ -72,11 +75,12 @@ def certificate(state_dir: Path) -> ssl.SSLContext:
 class Endpoint:
     """Serves `/containerLogs/{namespace}/{pod}/{container}` and `/healthz`; knows tail, limit, follow and previous."""
 
-    def __init__(self, logs: Logs) -> None:
-        self._logs = logs
+    def __init__(self, logs: Logs, address_of: AddressOf) -> None:
+        self._logs, self._address_of = logs, address_of
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self._container_logs)
+        app.router.add_route("*", "/portForward/{namespace}/{pod}", self._port_forward)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
 
     async def start(self, listener: socket.socket, tls: ssl.SSLContext) -> None:
@@ -88,6 +92,13 @@ class Endpoint:
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="ok")
+
+    async def _port_forward(self, request: web.Request) -> web.StreamResponse:
+        where = request.match_info
+        address = self._address_of(where["namespace"], where["pod"])
+        if not address:
+            return web.Response(status=404, text=f"pod {where['pod']} doesn't run on this node\n")
+        return await port_forward(request, address)
 
     async def _container_logs(self, request: web.Request) -> web.StreamResponse:
         where, query = request.match_info, request.query

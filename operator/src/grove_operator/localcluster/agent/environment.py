@@ -12,6 +12,7 @@ import grove_operator
 from grove_operator.api.kinds import Json
 from grove_operator.localcluster.agent.admission import amounts, quantity
 from grove_operator.localcluster.agent.status import HOST_IP
+from grove_operator.localcluster.dynamo_runtime import runtime_dir
 from grove_operator.localcluster.fleet import Image
 
 Lookup = Callable[[str, str], dict[str, str] | None]
@@ -119,18 +120,22 @@ def argv_of(container: Json) -> list[str]:
 
 
 def command_line(container: Json, image: Image, variables: Mapping[str, str], ip: str) -> list[str]:
-    """The image entry's `run` with `${ARGS}` standing for the container's arguments without the program's name."""
-    command = container.get("command") or []
-    arguments = [expand(a, variables) for a in [*command[1:], *(container.get("args") or [])]]
+    """The image entry's `run`: `${ARGS}` are the arguments without the program's name, `${ARGV}` all words."""
+    words = [expand(word, variables) for word in argv_of(container)]
+    arguments = words[1 if container.get("command") else 0 :]
     line: list[str] = []
     for element in image.run:
-        line += arguments if element == "${ARGS}" else [substitute(element, ip)]
+        if element in ("${ARGS}", "${ARGV}"):
+            line += arguments if element == "${ARGS}" else words
+        else:
+            line.append(substitute(element, ip))
     return line
 
 
 def substitute(text: str, ip: str) -> str:
-    """`${PYTHON}`, `${SOURCE}`, `${POD_IP}` of a fleet file."""
-    for name, value in {"PYTHON": sys.executable, "SOURCE": SOURCE, "POD_IP": ip}.items():
+    """`${PYTHON}`, `${SOURCE}`, `${DYNAMO}`, `${POD_IP}` of a fleet file."""
+    known = {"PYTHON": sys.executable, "SOURCE": SOURCE, "DYNAMO": str(runtime_dir()), "POD_IP": ip}
+    for name, value in known.items():
         text = text.replace(f"${{{name}}}", value)
     return text
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from grove_operator.api.kinds import EVENT, POD, Json
+from grove_operator.api.kinds import EVENT, POD, SERVICE, Json
 from grove_operator.engine.informer import Informer
 from grove_operator.engine.ports import AlreadyExists, ApiError, Conflict, NotFound, Overloaded, timestamp
 from grove_operator.localcluster.agent.addresses import Addresses
@@ -29,6 +29,7 @@ from grove_operator.localcluster.agent.admission import (
     fault_of,
     references,
 )
+from grove_operator.localcluster.agent.hosts import entries
 from grove_operator.localcluster.agent.queue import KeyQueue
 from grove_operator.localcluster.agent.realpod import Host, RealPod, is_real
 from grove_operator.localcluster.agent.status import (
@@ -47,6 +48,7 @@ RETRY_FIRST_S, RETRY_MAX_S = 1.0, 10.0
 KNOWN_S = 30.0
 """How long a found Secret, ConfigMap or claim counts as found for other pretended pods."""
 SHUTDOWN_GRACE_S = 10.0
+NAMING_S = 0.05
 FINISHED = ("Succeeded", "Failed")
 
 
@@ -73,6 +75,8 @@ class Player:
         self._queue: KeyQueue[Key] = KeyQueue()
         self._plays: dict[Key, _Play] = {}
         self._known: dict[tuple[str, str, str], float] = {}
+        self._naming: asyncio.TimerHandle | None = None
+        self._services = Informer(host.api, host.clock, SERVICE, lambda old, new: self._names_may_differ())
         self.pods = Informer(
             host.api,
             host.clock,
@@ -85,18 +89,31 @@ class Player:
     def _on_change(self, old: Json | None, new: Json | None) -> None:
         obj = new or old or {}
         self._queue.add((obj["metadata"]["namespace"], obj["metadata"]["name"]))
+        self._names_may_differ()
+
+    def _names_may_differ(self) -> None:
+        """Writes the hosts files once for all changes of a moment."""
+        if self._naming is None:
+            self._naming = asyncio.get_running_loop().call_later(NAMING_S, self._name)
+
+    def _name(self) -> None:
+        self._naming = None
+        self._host.hosts.update(entries(self.pods.items(), self._services.items()))
 
     async def run(self) -> None:
         """Until cancelled; then every process has ended."""
-        watching = asyncio.create_task(self.pods.run())
+        watching = [asyncio.create_task(informer.run()) for informer in (self.pods, self._services)]
         try:
             await self.pods.synced.wait()
+            await self._services.synced.wait()
+            self._name()
             self._resume()
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._host.fleet.play.writes_in_flight):
                     group.create_task(self._work())
         finally:
-            watching.cancel()
+            for informer in watching:
+                informer.cancel()
             await self.stop()
 
     def _resume(self) -> None:
@@ -300,7 +317,12 @@ class Player:
     def _now(self) -> str:
         return timestamp(self._host.clock.now())
 
-    # --- for the log endpoint ---------------------------------------------------------------------------------------
+    # --- for the kubelet's endpoint ---------------------------------------------------------------------------------
+
+    def address_of(self, namespace: str, name: str) -> str:
+        """The pod's address, "" when no pod of that name is played here."""
+        pod = self.pods.get(namespace, name) if (namespace, name) in self._plays else None
+        return str(((pod or {}).get("status") or {}).get("podIP") or "")
 
     def logs_of(
         self, namespace: str, name: str, container: str, previous: bool

@@ -25,7 +25,9 @@ from grove_operator.localcluster.agent.environment import (
     command_line,
     container_environment,
     expand,
+    substitute,
 )
+from grove_operator.localcluster.agent.hosts import HostsFiles
 from grove_operator.localcluster.agent.processes import Launch, Mount, Processes, remap
 from grove_operator.localcluster.agent.status import (
     ContainerState,
@@ -34,6 +36,7 @@ from grove_operator.localcluster.agent.status import (
     play_running,
 )
 from grove_operator.localcluster.agent.volumes import PodObjects, Volumes, needs_refresh
+from grove_operator.localcluster.dynamo_runtime import SWITCH
 from grove_operator.localcluster.fleet import Fleet, Image
 
 log = logging.getLogger(__name__)
@@ -58,11 +61,17 @@ class Host:
     ca: bytes
     api_environment: dict[str, str]
     """KUBERNETES_SERVICE_HOST and _PORT of the real API server."""
+    hosts: HostsFiles
 
 
 def image_of(fleet: Fleet, pod: Json, container: Json) -> Image | None:
     labels = pod["metadata"].get("labels") or {}
-    return fleet.image_for(container.get("image", ""), argv_of(container), labels)
+    return fleet.image_for(container.get("image", ""), argv_of(container), labels, _is_there)
+
+
+def _is_there(path: str) -> bool:
+    is_pretended = "${DYNAMO}" in path and os.environ.get(SWITCH) == "off"
+    return not is_pretended and os.path.exists(substitute(path, ""))
 
 
 def is_real(fleet: Fleet, pod: Json) -> bool:
@@ -182,7 +191,7 @@ class RealPod:
         )
 
     def _mounts(self, spec: Json) -> list[Mount]:
-        mounts = []
+        mounts = [Mount(str(self._host.hosts.path(self.pod["metadata"]["namespace"])), "/etc/hosts")]
         for mount in spec.get("volumeMounts") or []:
             source = self._volumes.paths[mount["name"]]
             inner = mount.get("subPath") or expand(mount.get("subPathExpr") or "", {})
