@@ -69,10 +69,10 @@ def test_a_fault_points_at_its_field(bad: Json, field: str) -> None:
     assert all(fault.remedy for fault in faults)
 
 
-def test_a_fault_in_the_main_containers_environment_is_found_through_its_v1alpha1_form() -> None:
+def test_a_variable_that_stands_twice_is_found() -> None:
     twice = [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]
     (fault,) = validate_dynamographdeployment(graph(containers({"name": "main", "image": "i", "env": twice})))
-    assert fault.field.startswith(f"{C}.{MAIN}[main].env")
+    assert fault.field == f"{C}.{MAIN}[0].env[1].name"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from grove_operator.api.dynamographdeployment import DynamoGraphDeployment
 from grove_operator.api.dynamoservice import DynamoService
 from grove_operator.api.faults import Fault
 from grove_operator.api.rules_dynamo_annotations import annotation_faults
+from grove_operator.api.rules_dynamo_parts import part_faults, source_faults
 from grove_operator.api.rules_dynamo_unsupported import unsupported_faults
 from grove_operator.api.rules_graph_placement import override_faults, placement_faults
 from grove_operator.api.rules_topology import Topologies
@@ -46,6 +47,7 @@ def graph_faults(graph: DynamoGraphDeployment, topologies: Topologies | None) ->
     yield from annotation_faults(graph.metadata)
     yield from unsupported_faults(graph)
     yield from env_faults("spec.envs", graph.spec.envs)
+    yield from source_faults("spec.envs", graph.spec.envs)
     yield from picker_faults(graph)
     yield from _pvc_faults(graph)
     yield from _restart_faults(graph)
@@ -85,6 +87,7 @@ def _budget(field: str, key: str, service: DynamoService) -> Iterator[Fault]:
 
 def _service_faults(field: str, service: DynamoService) -> Iterator[Fault]:
     yield from env_faults(f"{field}.envs", service.envs)
+    yield from part_faults(field, service)
     for name, said in (("componentType", service.component_type), ("subComponentType", service.sub_component_type)):
         yield from map_faults(f"{field}.{name}", {"type": said} if said else {}, are_labels=True)
     yield from map_faults(f"{field}.labels", service.labels, are_labels=True)
