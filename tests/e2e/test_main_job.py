@@ -172,6 +172,8 @@ def test_explain_names_who_holds_the_gpus_that_the_waiting_instance_lacks(projec
 
 
 def test_nothing_is_written_at_rest(project: Project) -> None:
+    for kind in ("podcliqueset", "podcliquescalinggroup", "podclique"):  # their statuses follow the pods
+        project.kubectl("wait", "--for=jsonpath={.status.observedGeneration}", kind, "--all", "--timeout=30s")
     before = project.writes()
     time.sleep(10)
     after = project.writes()

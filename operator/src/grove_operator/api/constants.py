@@ -32,6 +32,8 @@ ANNOTATION_CONVERTED_FROM = "grove.io/converted-from-podgangset"
 """On PodCliqueSets: UID of the PodGangSet that they were made from."""
 ANNOTATION_REPLACES_PLACED = "grove.io/replaces-placed-pod"
 """On pods that an update made in place of one that had a node: until they are Ready they use up its budget."""
+ANNOTATION_REPLICA_RATIO = "scheduling.grove.io/replica-ratio"
+"""On PodCliqueSets, such as "prefill:decode=1:2": parts whose numbers are kept in proportion."""
 GROVE_PREFIX = "grove.io/"
 
 FINALIZER_PCS = "grove.io/podcliqueset.grove.io"
@@ -51,6 +53,8 @@ COMPONENT_SA_TOKEN_SECRET = "pod-sa-token-secret"  # noqa: S105 - a label value
 COMPONENT_SCALING_GROUP = "pcs-podcliquescalinggroup"
 COMPONENT_HPA = "pcs-hpa"
 COMPONENT_POD_GANG = "podgang"
+COMPONENT_RESOURCE_CLAIM = "resource-claim"
+COMPONENT_COMPUTE_DOMAIN = "pcs-computedomain"
 COMPONENT_PCS_POD_CLIQUE = "pcs-podclique"
 COMPONENT_SCALING_GROUP_POD_CLIQUE = "pcsg-podclique"
 
@@ -74,6 +78,8 @@ CONDITION_PODGANG_INITIALIZED = "Initialized"
 CONDITION_PODGANG_SCHEDULED = "Scheduled"
 CONDITION_PODGANG_READY = "Ready"
 CONDITION_PODGANG_UNHEALTHY = "Unhealthy"
+
+CONDITION_TOPOLOGY_DRIFT = "SchedulerTopologyDrift"
 
 STARTUP_ANY_ORDER = "CliqueStartupTypeAnyOrder"
 STARTUP_IN_ORDER = "CliqueStartupTypeInOrder"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from grove_operator.api import conditions
@@ -11,7 +11,9 @@ from grove_operator.api.constants import (
     CONDITION_MIN_AVAILABLE_BREACHED,
     LABEL_POD_TEMPLATE_HASH,
 )
+from grove_operator.api.kinds import Json
 from grove_operator.core.objects import is_terminating, label
+from grove_operator.core.outcome import EventSpec
 
 Live = Mapping[str, Any]
 
@@ -53,3 +55,11 @@ def clique_is_current(clique: Live, template_hash: str, generation_hash: str) ->
         and status.get("updatedReplicas", 0) >= least(clique)
         and status.get("readyReplicas", 0) >= least(clique)
     )
+
+
+def lost_all(obj: Json, status: Json) -> Iterator[EventSpec]:
+    """One event when what was scheduled of a PodClique or group is scheduled no more, and not because it should be."""
+    before = (obj.get("status") or {}).get("scheduledReplicas", 0)
+    if before and not status.get("scheduledReplicas") and obj["spec"].get("replicas"):
+        text = f"all {before} scheduled replicas are lost"
+        yield EventSpec(obj, "AllScheduledReplicasLost", text, is_warning=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from grove_operator.api import names
 from grove_operator.api.constants import (
     COMPONENT_PCS_POD_CLIQUE,
@@ -17,7 +19,8 @@ from grove_operator.api.constants import (
     LABEL_SCALING_GROUP_REPLICA_INDEX,
 )
 from grove_operator.api.kinds import POD_CLIQUE, Json
-from grove_operator.core.objects import child
+from grove_operator.core.nvlink import with_nvlink
+from grove_operator.core.objects import child, label
 from grove_operator.core.pods import label_variable, prepend_env
 from grove_operator.core.startup import starts_after
 from grove_operator.core.template import Clique, Group, Template
@@ -33,7 +36,7 @@ def standalone_clique(template: Template, i: int, clique: Clique) -> Json:
         COMPONENT_PCS_POD_CLIQUE,
         labels={**clique.labels, **_common_labels(template, i, clique, names.base_pod_gang(template.name, i))},
         annotations=clique.annotations,
-        spec=_spec(clique, clique.pod_spec, starts_after(template, i, clique)),
+        spec=_spec(clique, with_nvlink(template, i, clique, clique.pod_spec), starts_after(template, i, clique)),
     )
 
 
@@ -61,8 +64,36 @@ def member_clique(template: Template, i: int, group: Group, group_obj: Json, j: 
         COMPONENT_SCALING_GROUP_POD_CLIQUE,
         labels=labels,
         annotations=clique.annotations,
-        spec=_spec(clique, prepend_env(clique.pod_spec, variables), starts_after(template, i, clique, group, j)),
+        spec=_spec(
+            clique,
+            prepend_env(with_nvlink(template, i, clique, clique.pod_spec), variables),
+            starts_after(template, i, clique, group, j),
+        ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which part of the template a live PodClique is of; for a member also its group and the group's replica `j`."""
+
+    clique: Clique
+    i: int
+    group: Group | None = None
+    j: int = 0
+
+
+def origin_of(template: Template, obj: Json) -> Origin | None:
+    """Found by the name that the template would give; None when it no longer gives that name."""
+    name, i = obj["metadata"]["name"], int(label(obj, LABEL_PCS_REPLICA_INDEX) or 0)
+    for clique in template.standalone:
+        if names.pod_clique(template.name, i, clique.name) == name:
+            return Origin(clique, i)
+    j = int(label(obj, LABEL_SCALING_GROUP_REPLICA_INDEX) or 0)
+    for group in template.groups:
+        for clique in template.members(group):
+            if names.member_pod_clique(template.name, i, group.name, j, clique.name) == name:
+                return Origin(clique, i, group, j)
+    return None
 
 
 def _common_labels(template: Template, i: int, clique: Clique, gang: str) -> dict[str, str]:

@@ -13,6 +13,8 @@ from grove_operator.core.template import Template
 
 OWNERSHIP_CONFLICT = "ERR_OWNERSHIP_CONFLICT"
 """The code of a trouble that says: the name is taken."""
+ClaimTemplates = Mapping[tuple[str, str], Json]
+"""ResourceClaimTemplate objects by (namespace, name): those that exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class ReplicaView:
     pods: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
     topology: Json | None = None
     autoscalers: Mapping[str, Json] = field(default_factory=dict)
+    claim_templates: ClaimTemplates = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class SetView:
     topology: Json | None = None
     troubles: tuple[Trouble, ...] = ()
     last_ready: str = ""
+    claim_templates: ClaimTemplates = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class GroupView:
     cliques: Mapping[str, Json] = field(default_factory=dict)
     troubles: tuple[Trouble, ...] = ()
     peers: Mapping[str, Json] = field(default_factory=dict)
+    claim_templates: ClaimTemplates = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,3 +89,4 @@ class CliqueView:
     previous_uids: Mapping[int, str] = field(default_factory=dict)
     troubles: tuple[Trouble, ...] = ()
     peers: Mapping[str, Json] = field(default_factory=dict)
+    claim_templates: ClaimTemplates = field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from grove_operator.api.kinds import Json, ObjectKey
+from grove_operator.core.observed import Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Outcome:
     time and will soon change by itself, so that writing it can wait. `doomed`: objects at one remove, owned by what
     the reconciled object owns, that must go now. `is_urgent`: the status is a decision that others wait for.
     `once` are objects to make where none has their name; nobody owns them, and they are never changed afterwards.
+    `troubles` keep something from being wished for; they are shown like refused writes, and what they are about is
+    looked at again when it changes.
     """
 
     children: tuple[Json, ...] = ()
@@ -46,3 +49,4 @@ class Outcome:
     doomed: tuple[ObjectKey, ...] = ()
     is_urgent: bool = False
     once: tuple[Json, ...] = ()
+    troubles: tuple[Trouble, ...] = ()

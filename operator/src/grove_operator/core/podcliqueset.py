@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from grove_operator.api import conditions, names
@@ -21,8 +22,10 @@ from grove_operator.core.nametaken import name_taken, without_name_taken
 from grove_operator.core.objects import child
 from grove_operator.core.observed import SetView, Trouble
 from grove_operator.core.outcome import Outcome
+from grove_operator.core.ratio import ratios
 from grove_operator.core.setconditions import set_conditions
 from grove_operator.core.settings import Settings
+from grove_operator.core.sharing import set_claims
 from grove_operator.core.startup import uses_ordering
 from grove_operator.core.template import Template
 from grove_operator.core.topology import levels_condition
@@ -30,9 +33,12 @@ from grove_operator.core.topology import levels_condition
 
 def reconcile(view: SetView, now: datetime, settings: Settings) -> Outcome:
     """Shared children, and the status counted over all replicas."""
-    status, wake_after_s = _status(view, now, settings)
+    claims = set_claims(view.template, view.claim_templates)
+    troubles = (*claims.troubles, *ratios(view.template)[1])
+    status, wake_after_s = _status(replace(view, troubles=(*view.troubles, *troubles)), now, settings)
+    children = (*shared_children(view.template), *claims.manifests)
     is_urgent = rollout.is_decision(view.template, status)
-    return Outcome(tuple(shared_children(view.template)), status, wake_after_s, is_urgent=is_urgent)
+    return Outcome(children, status, wake_after_s, is_urgent=is_urgent, troubles=troubles)
 
 
 def shared_children(template: Template) -> list[Json]:

@@ -25,6 +25,7 @@ from grove_operator.api.constants import (
 from grove_operator.api.kinds import POD_GANG, Json
 from grove_operator.core import podstate
 from grove_operator.core.availability import least
+from grove_operator.core.backends import backend_of
 from grove_operator.core.objects import child, is_terminating, label
 from grove_operator.core.observed import ReplicaView
 from grove_operator.core.settings import Settings
@@ -101,7 +102,10 @@ def _manifest(view: ReplicaView, gang: Gang, live: Json | None, now: datetime, s
         spec["priorityClassName"] = template.priority_class
     constrained = [gang.topology, *(c.get("topologyConstraint") for c in (*configs, *pod_groups))]
     topology = topology_name(template) if any(constrained) else ""
+    if template.spread:
+        spec["spreadConstraints"] = list(template.spread)
     scheduler = next((c.scheduler_name for c in template.cliques if c.scheduler_name), s.scheduler_name)
+    annotations = {**template.mirrored_annotations, **backend_of(scheduler, s.backends).gang_annotations()}
     labels = {**template.mirrored_labels, LABEL_SCHEDULER_NAME: scheduler, LABEL_PCS_REPLICA_INDEX: str(view.index)}
     return child(
         POD_GANG,
@@ -110,7 +114,7 @@ def _manifest(view: ReplicaView, gang: Gang, live: Json | None, now: datetime, s
         template.name,
         COMPONENT_POD_GANG,
         labels=labels,
-        annotations={**template.mirrored_annotations, ANNOTATION_TOPOLOGY_NAME: topology or None},
+        annotations={**annotations, ANNOTATION_TOPOLOGY_NAME: topology or None},
         with_name_label=False,
         spec=spec,
         status=_status(live, is_complete, now),

@@ -23,8 +23,10 @@ from grove_operator.api.constants import (
     SCHEDULING_GATE,
 )
 from grove_operator.api.kinds import POD, Json
+from grove_operator.core.backends import backend_of
 from grove_operator.core.objects import label, owner_reference
 from grove_operator.core.settings import Settings
+from grove_operator.core.sharing import inject_claims
 from grove_operator.core.startup import add_init_container
 from grove_operator.core.template import Template
 
@@ -55,6 +57,7 @@ class Place:
 
     `ends`: predecessors that ended shortly before. `waits_for`: (PodClique, Ready pods needed) before it starts.
     `replaces_placed`: an update takes a pod away for it that had a node, or came after one that had.
+    `claims`: names of the ResourceClaims that it shares.
     """
 
     index: int
@@ -62,6 +65,7 @@ class Place:
     ends: int = 0
     waits_for: Sequence[tuple[str, int]] = ()
     replaces_placed: bool = False
+    claims: Sequence[str] = ()
 
 
 def pod(clique: Json, template: Template, place: Place, s: Settings) -> Json:
@@ -95,6 +99,7 @@ def pod(clique: Json, template: Template, place: Place, s: Settings) -> Json:
         spec["priorityClassName"] = template.priority_class
     spec["hostname"] = names.pod_hostname(name, index)
     spec["subdomain"] = names.headless_service(pcs, int(replica))
+    inject_claims(spec, place.claims)
     if place.waits_for:
         add_init_container(spec, pcs, place.waits_for, s.init_image)
     metadata: Json = {
@@ -105,4 +110,6 @@ def pod(clique: Json, template: Template, place: Place, s: Settings) -> Json:
     }
     if annotations:
         metadata["annotations"] = annotations
-    return {"apiVersion": POD.api_version, "kind": POD.kind, "metadata": metadata, "spec": spec}
+    made: Json = {"apiVersion": POD.api_version, "kind": POD.kind, "metadata": metadata, "spec": spec}
+    backend_of(spec["schedulerName"], s.backends).mark_pod(made)
+    return made

@@ -19,6 +19,12 @@ def is_scheduled(pod: Json) -> bool:
     return conditions.is_true(pod, "PodScheduled") or bool(pod["spec"].get("nodeName"))
 
 
+def is_refused(pod: Json) -> bool:
+    """The scheduler has said that it finds no place: it waits, and will not change by itself."""
+    said = conditions.find(pod, "PodScheduled")
+    return said is not None and said["status"] == "False" and said.get("reason") == "Unschedulable"
+
+
 def is_active(pod: Json) -> bool:
     """Counts, and holds its index: neither terminating nor finished."""
     return not is_terminating(pod) and not is_finished(pod)

@@ -1,4 +1,4 @@
-"""One PodCliqueSet replica: Service, standalone PodCliques, scaling groups, autoscalers, PodGangs."""
+"""One PodCliqueSet replica: Service, claims, standalone PodCliques, scaling groups, autoscalers, PodGangs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from grove_operator.api.constants import (
 from grove_operator.api.kinds import HPA, POD_CLIQUE, SCALING_GROUP, SERVICE, Json, Kind, ObjectKey
 from grove_operator.api.labels import replica_labels
 from grove_operator.core.cliques import standalone_clique
+from grove_operator.core.nvlink import compute_domains
 from grove_operator.core.objects import child
 from grove_operator.core.observed import ReplicaView
 from grove_operator.core.outcome import EventSpec, Outcome
 from grove_operator.core.podgangs import pod_gangs
 from grove_operator.core.settings import Settings
+from grove_operator.core.sharing import replica_claims
 from grove_operator.core.template import Group, Template
 from grove_operator.core.termination import Verdict, being_terminated, replica_verdict
 
@@ -30,10 +32,13 @@ def reconcile(view: ReplicaView, now: datetime, settings: Settings) -> Outcome:
     template, i = view.template, view.index
     if i >= template.replicas:
         return Outcome()
+    claims = replica_claims(template, i, view.claim_templates)
     verdict = replica_verdict(template, view.cliques, view.groups, now)
     cliques = [_sized(standalone_clique(template, i, clique), view) for clique in template.standalone]
     children = [
         headless_service(template, i),
+        *claims.manifests,
+        *(compute_domains(template, i) if settings.nvlink_enabled else ()),
         *(c for c in cliques if c["metadata"]["name"] not in verdict.doomed),
         *(_flagged(scaling_group(template, i, group), view, verdict, now) for group in template.groups),
         *autoscalers(template, i),
@@ -44,7 +49,7 @@ def reconcile(view: ReplicaView, now: datetime, settings: Settings) -> Outcome:
     if doomed:
         what = f"minAvailable of replica {i} was breached for all of terminationDelay: deleted {len(doomed)} PodCliques"
         events.append(EventSpec(template.obj, "PodCliqueSetReplicaDeleteSuccessful", what))
-    return Outcome(tuple(children), None, verdict.wake_after_s, tuple(events), doomed=doomed)
+    return Outcome(tuple(children), None, verdict.wake_after_s, tuple(events), doomed=doomed, troubles=claims.troubles)
 
 
 def _sized(clique: Json, view: ReplicaView) -> Json:
@@ -87,7 +92,7 @@ def headless_service(template: Template, i: int) -> Json:
 def scaling_group(template: Template, i: int, group: Group) -> Json:
     """`spec.replicas` is for creation: a live group keeps its own."""
     annotations = dict(group.annotations)
-    inherited = (template.obj["metadata"].get("annotations") or {}).get(ANNOTATION_MNNVL_GROUP)
+    inherited = template.annotations.get(ANNOTATION_MNNVL_GROUP)
     if inherited is not None:
         annotations.setdefault(ANNOTATION_MNNVL_GROUP, inherited)
     return child(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from grove_operator.api import conditions, names
@@ -16,13 +17,14 @@ from grove_operator.api.constants import (
 )
 from grove_operator.api.kinds import Json
 from grove_operator.api.labels import group_labels, selector_text
-from grove_operator.core.availability import clique_is_current, least, reaches_least
+from grove_operator.core.availability import clique_is_current, least, lost_all, reaches_least
 from grove_operator.core.cliques import member_clique
 from grove_operator.core.nametaken import name_taken, without_name_taken
 from grove_operator.core.objects import is_terminating, label
 from grove_operator.core.observed import GroupView
 from grove_operator.core.outcome import EventSpec, Outcome
 from grove_operator.core.podcliqueset import last_errors
+from grove_operator.core.sharing import group_claims
 from grove_operator.core.strategy import ON_DELETE, UPDATE_IN_PROGRESS, is_running, strategy
 from grove_operator.core.template import Group
 from grove_operator.core.termination import Verdict, group_verdict
@@ -45,16 +47,22 @@ def reconcile(view: GroupView, now: datetime) -> Outcome:
         for name, live in members.items()
         if not (live and live["metadata"]["name"] in doomed)
     ]
+    claims = group_claims(template, group, view.obj, view.claim_templates)
+    children += claims.manifests
+    view = replace(view, troubles=(*view.troubles, *claims.troubles))
     status = _status(view, group, by_replica, step.progress, now)
     was_up = bool((view.obj.get("status") or {}).get("availableReplicas"))
     is_up = status["availableReplicas"] >= least(view.obj)
+    is_told = all((clique.get("status") or {}).get("observedGeneration") for clique in view.cliques.values())
+    is_starting = not is_up and not was_up and not (is_told and view.cliques)
     return Outcome(
         tuple(children),
         status,
         verdict.wake_after_s,
         tuple(_news(view, status, verdict)),
-        is_starting=not is_up and not was_up,
+        is_starting=is_starting,
         is_urgent=step.is_decision,
+        troubles=claims.troubles,
     )
 
 
@@ -81,9 +89,7 @@ def _news(view: GroupView, status: Json, verdict: Verdict) -> Iterator[EventSpec
             f"minAvailable is breached for longer than terminationDelay: {', '.join(sorted(verdict.doomed))} recycled"
         )
         yield EventSpec(view.template.obj, "PodCliqueScalingGroupReplicaDeleteSuccessful", what)
-    had_some = bool((view.obj.get("status") or {}).get("scheduledReplicas"))
-    if had_some and not status["scheduledReplicas"] and view.obj["spec"]["replicas"]:
-        yield EventSpec(view.obj, "AllScheduledReplicasLost", "no replica is scheduled any more", is_warning=True)
+    yield from lost_all(view.obj, status)
 
 
 def replica_index(view: GroupView) -> int:

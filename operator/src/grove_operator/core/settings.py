@@ -14,3 +14,6 @@ class Settings:
     scheduler_name: str = SCHEDULER_NAME
     init_image: str = "ghcr.io/grove-py/grove-initc:0.1.0"
     topology_enabled: bool = True
+    nvlink_enabled: bool = False
+    backends: tuple[str, ...] = (SCHEDULER_NAME, "default-scheduler")
+    """Schedulers that have a profile."""

@@ -26,6 +26,7 @@ class Clique:
     spec: Json
     pod_spec: Json
     topology: Json | None
+    sharing: tuple[Json, ...] = ()
 
     @property
     def scheduler_name(self) -> str:
@@ -43,6 +44,7 @@ class Group:
     annotations: Mapping[str, str]
     scale_config: Json | None
     topology: Json | None
+    sharing: tuple[Json, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Template:
     cliques: tuple[Clique, ...]
     groups: tuple[Group, ...]
     topology: Json | None
+    sharing: tuple[Json, ...] = ()
 
     @staticmethod
     def of(obj: Json) -> Template:
@@ -75,6 +78,7 @@ class Template:
             cliques=tuple(_clique(entry) for entry in template.get("cliques") or ()),
             groups=tuple(_group(entry) for entry in template.get("podCliqueScalingGroups") or ()),
             topology=template.get("topologyConstraint"),
+            sharing=tuple(template.get("resourceSharing") or ()),
         )
 
     @cached_property
@@ -98,6 +102,22 @@ class Template:
     @cached_property
     def generation_hash(self) -> str:
         return stable_hash([self._pod_template(clique) for clique in self.cliques])
+
+    @cached_property
+    def claim_templates(self) -> Mapping[str, Json]:
+        """Specs of the ResourceClaimTemplates that the set brings along, by name."""
+        entries = self.obj["spec"]["template"].get("resourceClaimTemplates") or ()
+        return {entry["name"]: entry["templateSpec"].get("spec") or {} for entry in entries}
+
+    @cached_property
+    def spread(self) -> tuple[Json, ...]:
+        """How replicas keep apart, with Kubernetes' default for skew and ours for the mode: a wish, no condition."""
+        entries = self.obj["spec"].get("replicaSpreadConstraints") or ()
+        return tuple({"maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway", **entry} for entry in entries)
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        return self.obj["metadata"].get("annotations") or {}
 
     @property
     def mirrored_labels(self) -> dict[str, str]:
@@ -136,6 +156,7 @@ def _clique(entry: Json) -> Clique:
         spec=spec,
         pod_spec=pod_spec,
         topology=entry.get("topologyConstraint"),
+        sharing=tuple(entry.get("resourceSharing") or ()),
     )
 
 
@@ -148,6 +169,7 @@ def _group(entry: Json) -> Group:
         annotations=entry.get("annotations") or {},
         scale_config=entry.get("scaleConfig"),
         topology=entry.get("topologyConstraint"),
+        sharing=tuple(entry.get("resourceSharing") or ()),
     )
 
 

@@ -182,7 +182,8 @@ def trimmed_pod(pod: Json) -> Json:
 
 
 def _trimmed_condition(condition: Json) -> Json:
-    names = ("type", "status", "lastTransitionTime") if condition["type"] == "Ready" else ("type", "status")
+    read_of = {"Ready": "lastTransitionTime", "PodScheduled": "reason"}
+    names = ("type", "status", read_of.get(condition["type"], ""))
     return {name: condition[name] for name in names if name in condition}
 
 

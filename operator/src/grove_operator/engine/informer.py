@@ -6,6 +6,7 @@
 
 The store holds what `trim` leaves of each object. `on_change(old, new)` is called once for each difference, also for
 those that a fresh list reveals (missed deletions included), so a consumer never sees an event twice or misses one.
+An optional kind may not be served (404): then there are none, and it is looked for again every minute.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import logging
 from collections.abc import Callable, Iterator
 
 from grove_operator.api.kinds import Json, Kind
-from grove_operator.engine.ports import ApiError, Clock, Gone, KubeApi
+from grove_operator.engine.ports import ApiError, Clock, Gone, KubeApi, NotFound
 
 log = logging.getLogger(__name__)
 
 OnChange = Callable[[Json | None, Json | None], None]
 RETRY_MIN_S = 0.1
 RETRY_MAX_S = 10.0
+UNSERVED_S = 60.0
+"""Between two looks for an optional kind that the server does not know."""
 
 
 def keep_all(obj: Json) -> Json:
@@ -42,8 +45,11 @@ class Informer:
         label_selector: str = "",
         field_selector: str = "",
         trim: Callable[[Json], Json] = keep_all,
+        is_optional: bool = False,
     ) -> None:
         self.kind = kind
+        self.is_served = True
+        self._is_optional = is_optional
         self.synced = asyncio.Event()
         self.last_heard = clock.monotonic()
         self._api, self._clock, self._on_change, self._trim = api, clock, on_change, trim
@@ -71,10 +77,29 @@ class Informer:
                 delay = RETRY_MIN_S
             except Gone:
                 position = ""
+            except NotFound as error:
+                if not self._is_optional:
+                    await self._wait(delay, error)
+                    delay = min(delay * 2, RETRY_MAX_S)
+                    continue
+                position = ""
+                self._forget_all()
+                await self._clock.sleep(UNSERVED_S)
             except ApiError as error:
-                log.warning("watch of %s: %s; again in %.1f s", self.kind.plural, error, delay)
-                await self._clock.sleep(max(delay, error.retry_after_s))
+                await self._wait(delay, error)
                 delay = min(delay * 2, RETRY_MAX_S)
+
+    async def _wait(self, delay: float, error: ApiError) -> None:
+        log.warning("watch of %s: %s; again in %.1f s", self.kind.plural, error, delay)
+        await self._clock.sleep(max(delay, error.retry_after_s))
+
+    def _forget_all(self) -> None:
+        """The server doesn't know the kind (any more): none of its objects exist."""
+        self.is_served = False
+        for key in list(self._store):
+            self._remove(key)
+        self.last_heard = self._clock.monotonic()
+        self.synced.set()
 
     async def _relist(self) -> str:
         listing = await self._api.list(
@@ -86,6 +111,7 @@ class Informer:
         for key, obj in fresh.items():
             self._put(key, obj)
         self.last_heard = self._clock.monotonic()
+        self.is_served = True
         self.synced.set()
         return listing.resource_version
 

@@ -5,15 +5,19 @@ set            a PodCliqueSet: shared children and the status over all replicas
 replica        one PodCliqueSet replica
 group, clique  a PodCliqueScalingGroup, a PodClique
 former         a PodGangSet, which is converted once
+gang           a PodGang: objects of its scheduler's own
+ratio          the proportions between parts of one PodCliqueSet replica
+topology       a ClusterTopologyBinding
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from grove_operator.api import conditions
 from grove_operator.api.constants import (
+    ANNOTATION_REPLICA_RATIO,
     CONDITION_GANG_TERMINATION,
     CONDITION_MIN_AVAILABLE_BREACHED,
     CONDITION_PODGANG_INITIALIZED,
@@ -27,22 +31,28 @@ from grove_operator.api.constants import (
 from grove_operator.api.kinds import (
     CLUSTER_TOPOLOGY_BINDING,
     DYNAMO_GRAPH_DEPLOYMENT,
+    KAI_POD_GROUP,
+    KAI_TOPOLOGY,
     POD,
     POD_CLIQUE,
     POD_CLIQUE_SET,
     POD_GANG,
     POD_GANG_SET,
+    RESOURCE_CLAIM,
+    RESOURCE_CLAIM_TEMPLATE,
     SCALING_GROUP,
     Json,
 )
 from grove_operator.core import podstate
 from grove_operator.core.objects import is_terminating, label
+from grove_operator.core.ratio import SETTLE_S
+from grove_operator.core.sharing import external_templates
 from grove_operator.core.strategy import COHERENT
 from grove_operator.core.template import Template
 from grove_operator.core.topology import topology_name
 from grove_operator.engine.cache import Cache
 
-Level = Literal["graph", "set", "replica", "group", "clique", "former"]
+Level = Literal["graph", "set", "replica", "group", "clique", "former", "gang", "ratio", "topology"]
 
 
 class Key(NamedTuple):
@@ -66,22 +76,9 @@ def touched(cache: Cache, old: Json | None, new: Json | None) -> Iterator[Asked]
     obj = new or old
     if obj is None:
         return
-    kind = obj["kind"]
-    if kind == POD.kind:
-        yield from _pod(cache, old, new, obj)
-    elif kind == POD_CLIQUE.kind:
-        yield from _clique(cache, old, new, obj)
-    elif kind == SCALING_GROUP.kind:
-        yield from _group(cache, old, new, obj)
-    elif kind == POD_GANG.kind:
-        yield from _gang(cache, old, new, obj)
-    elif kind == POD_CLIQUE_SET.kind:
-        yield from _set(cache, old, new, obj)
-    elif kind in _TRANSLATED:
-        if _differs_beyond_status(old, new):
-            yield Key(_TRANSLATED[kind], obj["metadata"]["namespace"], obj["metadata"]["name"]), 0.0
-    elif kind == CLUSTER_TOPOLOGY_BINDING.kind:
-        yield from _topology(cache, obj)
+    look = _LOOKS.get(obj["kind"])
+    if look is not None:
+        yield from look(cache, old, new, obj)
     elif new is None or _differs_beyond_status(old, new):
         yield _owner(obj), 0.0
 
@@ -103,6 +100,8 @@ def _clique(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iter
         yield _replica(obj), 0.0
         if group:
             yield Key("group", namespace, group), 0.0
+        else:
+            yield from _ratio(cache, obj)
     elif group:
         yield Key("group", namespace, group), 0.0
     yield from _breach(old, new, obj)
@@ -114,6 +113,7 @@ def _group(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Itera
     if _differs_beyond_status(old, new):
         yield Key("group", obj["metadata"]["namespace"], obj["metadata"]["name"]), 0.0
         yield _replica(obj), 0.0
+        yield from _ratio(cache, obj)
     yield from _breach(old, new, obj)
     yield from _peers(cache, obj)
     yield from _summaries(obj)
@@ -141,12 +141,19 @@ def _gang(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterat
     differs = _differs_beyond_status(old, new)
     if differs or was != is_whole:
         yield _replica(obj), 0.0
+    if differs:
+        yield Key("gang", obj["metadata"]["namespace"], obj["metadata"]["name"]), 0.0
     if is_whole and (differs or not was):
         namespace = obj["metadata"]["namespace"]
         for group in obj["spec"]["podgroups"]:
             yield Key("clique", namespace, group["name"]), 0.0
         for waiting in cache.based_on(namespace, obj["metadata"]["name"]):
             yield Key("clique", namespace, waiting.name), 0.0
+
+
+def _translated(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
+    if _differs_beyond_status(old, new):
+        yield Key(_TRANSLATED[obj["kind"]], obj["metadata"]["namespace"], obj["metadata"]["name"]), 0.0
 
 
 def _set(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
@@ -159,9 +166,17 @@ def _set(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterato
         yield Key("former", namespace, name), 0.0
     if graph := label(obj, DGD_LABEL):
         yield Key("graph", namespace, graph), 0.0
+    yield from _all_of(cache, obj)
+
+
+def _all_of(cache: Cache, obj: Json) -> Iterator[Asked]:
+    """What a set owns, at any depth."""
+    namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
     uid = obj["metadata"]["uid"]
     for i in sorted({*range(obj["spec"].get("replicas") or 0), *cache.replicas_of(uid)}):
         yield Key("replica", namespace, name, i), 0.0
+        if _has_ratio(obj):
+            yield Key("ratio", namespace, name, i), SETTLE_S
     for owned in list(cache.owned(uid)):
         yield from _whole_tree(cache, owned)
 
@@ -182,7 +197,39 @@ def _whole_tree(cache: Cache, obj: Json) -> Iterator[Asked]:
             yield from _whole_tree(cache, member)
 
 
-def _topology(cache: Cache, obj: Json) -> Iterator[Asked]:
+def _ratio(cache: Cache, part: Json) -> Iterator[Asked]:
+    pcs = cache.get(POD_CLIQUE_SET, part["metadata"]["namespace"], label(part, PART_OF))
+    if pcs is not None and _has_ratio(pcs):
+        yield _replica(part)._replace(level="ratio"), SETTLE_S
+
+
+def _has_ratio(pcs: Json) -> bool:
+    return ANNOTATION_REPLICA_RATIO in (pcs["metadata"].get("annotations") or {})
+
+
+def _claim_template(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
+    """Sets in any namespace may wait for it."""
+    place = (obj["metadata"]["namespace"], obj["metadata"]["name"])
+    for pcs in cache.all(POD_CLIQUE_SET):
+        template = Template.of(pcs)
+        if place in external_templates(template):
+            yield Key("set", template.namespace, template.name), 0.0
+            yield from _all_of(cache, pcs)
+
+
+def _backend_topology(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
+    """The binding of its name, and those that compare themselves with it."""
+    name = obj["metadata"]["name"]
+    for binding in cache.all(CLUSTER_TOPOLOGY_BINDING):
+        entries = binding["spec"].get("schedulerTopologyBindings") or ()
+        if binding["metadata"]["name"] == name or any(entry["topologyReference"] == name for entry in entries):
+            yield Key("topology", "", binding["metadata"]["name"]), 0.0
+
+
+def _topology(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
+    if not _differs_beyond_status(old, new):
+        return
+    yield Key("topology", "", obj["metadata"]["name"]), 0.0
     for pcs in cache.all(POD_CLIQUE_SET):
         template = Template.of(pcs)
         if topology_name(template) == obj["metadata"]["name"]:
@@ -192,8 +239,15 @@ def _topology(cache: Cache, obj: Json) -> Iterator[Asked]:
 
 
 def _owner(obj: Json) -> Key:
-    """Of a Service, autoscaler, account, role, binding or secret."""
+    """Of a Service, autoscaler, account, role, binding, secret or claim, or of what a scheduler holds of a PodGang."""
     namespace = obj["metadata"]["namespace"]
+    if obj["kind"] == KAI_POD_GROUP.kind:
+        return Key("gang", namespace, obj["metadata"]["name"])
+    if obj["kind"] == RESOURCE_CLAIM.kind:
+        if clique := label(obj, LABEL_POD_CLIQUE):
+            return Key("clique", namespace, clique)
+        if group := label(obj, LABEL_SCALING_GROUP):
+            return Key("group", namespace, group)
     if graph := label(obj, DGD_LABEL):
         return Key("graph", namespace, graph)
     if label(obj, LABEL_PCS_REPLICA_INDEX):
@@ -221,3 +275,17 @@ def _differs_beyond_status(old: Json | None, new: Json | None) -> bool:
     if any(old["metadata"].get(name) != new["metadata"].get(name) for name in ("uid", "labels", "annotations")):
         return True
     return any(old.get(name) != new.get(name) for name in {*old, *new} - {"metadata", "status"})
+
+
+_LOOKS: Mapping[str, Callable[[Cache, Json | None, Json | None, Json], Iterator[Asked]]] = {
+    POD.kind: _pod,
+    POD_CLIQUE.kind: _clique,
+    SCALING_GROUP.kind: _group,
+    POD_GANG.kind: _gang,
+    POD_CLIQUE_SET.kind: _set,
+    **dict.fromkeys(_TRANSLATED, _translated),
+    CLUSTER_TOPOLOGY_BINDING.kind: _topology,
+    KAI_TOPOLOGY.kind: _backend_topology,
+    RESOURCE_CLAIM_TEMPLATE.kind: _claim_template,
+}
+"""What a change of each kind concerns; of any other, its owner."""

@@ -12,23 +12,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from grove_operator.api.constants import MANAGED_BY, MANAGED_BY_VALUE
+from grove_operator.api.constants import MANAGED_BY, MANAGED_BY_VALUE, PART_OF
 from grove_operator.api.kinds import (
     CLUSTER_TOPOLOGY_BINDING,
+    COMPUTE_DOMAIN,
     CONFIG_MAP,
     DYNAMO_GRAPH_DEPLOYMENT,
     EVENT,
     HPA,
     INGRESS,
+    KAI_POD_GROUP,
+    KAI_TOPOLOGY,
     PERSISTENT_VOLUME_CLAIM,
     POD,
     POD_CLIQUE,
     POD_CLIQUE_SET,
     POD_GANG,
     POD_GANG_SET,
+    RESOURCE_CLAIM,
+    RESOURCE_CLAIM_TEMPLATE,
     ROLE,
     ROLE_BINDING,
     SCALING_GROUP,
@@ -39,6 +44,7 @@ from grove_operator.api.kinds import (
     Kind,
     key_of,
 )
+from grove_operator.core.objects import label
 from grove_operator.core.observed import OWNERSHIP_CONFLICT, Trouble
 from grove_operator.core.outcome import EventSpec, Outcome
 from grove_operator.core.settings import Settings
@@ -72,6 +78,10 @@ CHILDREN = (
     PERSISTENT_VOLUME_CLAIM,
     INGRESS,
 )
+OPTIONAL = (RESOURCE_CLAIM, RESOURCE_CLAIM_TEMPLATE, COMPUTE_DOMAIN, KAI_POD_GROUP, KAI_TOPOLOGY)
+"""Kinds that not every cluster serves."""
+OF_OTHERS = (RESOURCE_CLAIM_TEMPLATE, KAI_TOPOLOGY)
+"""Watched whole: also those that are not ours matter."""
 PACED = frozenset({"clique", "group"})
 """Levels that come by the thousand; graphs and sets are what people wait for."""
 OURS = f"{MANAGED_BY}={MANAGED_BY_VALUE}"
@@ -112,10 +122,11 @@ class Operator:
         self._pace = StatusPace(clock)
         self._executor = Executor(api, self._cache, writes_in_flight)
         self.metrics.writes = self._executor.writes
+        settings = settings or Settings()
         self._reconcilers = Reconcilers(
-            self._cache, clock, settings or Settings(), lambda key: self._troubles.get(key, ()), dynamo
+            self._cache, clock, settings, lambda key: self._troubles.get(key, ()), dynamo, serves=self._serves
         )
-        kinds = (*CHILDREN, *ROOTS) if watch_roots else CHILDREN
+        kinds = (*CHILDREN, *_wanted_kinds(settings), *(ROOTS if watch_roots else ()))
         self._informers = [self._informer(kind) for kind in kinds]
 
     async def run(self) -> None:
@@ -148,9 +159,15 @@ class Operator:
                 gone = {**old, "kind": kind.kind}
                 self._cache.remove(key_of(gone), gone["metadata"].get("uid", ""))
 
-        selector = OURS if kind in CHILDREN else ""
+        selector = "" if kind in ROOTS or kind in OF_OTHERS else OURS
         trim = trimmed_pod if kind is POD else keep_all
-        return Informer(self._api, self._clock, kind, on_change, label_selector=selector, trim=trim)
+        is_optional = kind in OPTIONAL
+        return Informer(
+            self._api, self._clock, kind, on_change, label_selector=selector, trim=trim, is_optional=is_optional
+        )
+
+    def _serves(self, kind: Kind) -> bool:
+        return any(informer.kind is kind and informer.is_served for informer in self._informers)
 
     def _changed(self, old: Json | None, new: Json | None) -> None:
         for key, after_s in touched(self._cache, old, new):
@@ -182,7 +199,7 @@ class Operator:
         todo = plan(case.outcome, case.owner, case.existing)
         actions = [*todo.actions, *self._status_if_due(key, todo, case.outcome)]
         results = await self._executor.run(actions, case.owner["metadata"]["uid"]) if actions else []
-        self._judge(key, todo, results)
+        self._judge(key, case, todo, results)
         await self._tell(case, results)
         if case.outcome.is_urgent and todo.own_status is not None:
             self._queue.add(key)  # the decision is written: the next step may follow
@@ -204,18 +221,18 @@ class Operator:
         self._pace.wrote()
         return (todo.own_status,)
 
-    def _judge(self, key: Key, todo: Plan, results: list[Result]) -> None:
-        """Remember what went wrong for the status, and when to try again."""
+    def _judge(self, key: Key, case: Case, todo: Plan, results: list[Result]) -> None:
+        """Remember what went wrong for the status, and when to try again: what a change must mend waits for that."""
         troubles = [result.trouble for result in results if result.trouble]
         for foreign in todo.foreign:
             text = f"{foreign} exists and is not controlled by this object; delete or rename it"
             troubles.append(Trouble(OWNERSHIP_CONFLICT, text))
         before = self._troubles.get(key, ())
-        if tuple(troubles) != before:
-            self._troubles[key] = tuple(troubles)
-            shown_on = Key("set", key.namespace, key.name) if key.level == "replica" else key
-            self._queue.add(shown_on, GATHER_S)
-        if not troubles:
+        shown = (*troubles, *case.outcome.troubles)
+        if shown != before:
+            self._troubles[key] = shown
+            self._queue.add(_shown_on(key, case.owner), GATHER_S)
+        if not shown:
             self._troubles.pop(key, None)
         if troubles or any(result.must_retry for result in results):
             self._queue.retry(key, max((result.retry_after_s for result in results), default=0.0))
@@ -233,3 +250,19 @@ class Operator:
                 await self._api.create(EVENT, body["metadata"]["namespace"], body)
             except ApiError as error:
                 log.info("event %s on %s was not taken: %s", spec.reason, spec.about["metadata"]["name"], error)
+
+
+def _wanted_kinds(settings: Settings) -> Iterator[Kind]:
+    """Optional kinds that the configuration asks for."""
+    yield from (RESOURCE_CLAIM, RESOURCE_CLAIM_TEMPLATE)
+    if settings.nvlink_enabled:
+        yield COMPUTE_DOMAIN
+    if "kai-scheduler" in settings.backends:
+        yield from (KAI_POD_GROUP, KAI_TOPOLOGY)
+
+
+def _shown_on(key: Key, owner: Json) -> Key:
+    """Whose status tells of this key's troubles."""
+    if key.level == "gang":
+        return Key("set", key.namespace, label(owner, PART_OF))
+    return Key("set", key.namespace, key.name) if key.level in ("replica", "ratio") else key

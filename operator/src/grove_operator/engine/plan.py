@@ -68,13 +68,16 @@ class Policy:
 
     `once`: top-level fields of the spec that apply at creation only. `exact`: mappings in the spec that hold what the
     wish says and nothing more. `marker`: a label or annotation; while it is equal only what the wish says is compared,
-    when it differs the whole spec, labels and annotations are replaced.
+    when it differs the whole spec, labels and annotations are replaced. `fixed`: the spec applies at creation only.
+    `recreated`: a spec that says otherwise can't be patched; the object is deleted, and made anew when it is gone.
     """
 
     exact_spec: bool = False
     exact: frozenset[str] = field(default_factory=frozenset)
     once: frozenset[str] = field(default_factory=frozenset)
     marker: str = ""
+    fixed: bool = False
+    recreated: bool = False
 
 
 REPLICAS_ONCE = frozenset({"replicas"})
@@ -84,6 +87,10 @@ POLICIES: Mapping[str, Policy] = {
     "PodCliqueScalingGroup": Policy(once=REPLICAS_ONCE),
     "PodCliqueSet": Policy(marker=APPLIED_HASH),
     "PodGang": Policy(exact_spec=True),
+    "ResourceClaim": Policy(fixed=True),
+    "ComputeDomain": Policy(fixed=True),
+    "PodGroup": Policy(once=frozenset({"queue"})),
+    "Topology": Policy(recreated=True),
 }
 
 
@@ -103,6 +110,7 @@ def plan(outcome: Outcome, owner: Json, existing: Mapping[ObjectKey, Json]) -> P
             foreign.append(key)
         elif not is_terminating(live):
             actions += updates(key, live, child)
+    wanted |= {scale.target for scale in outcome.scales}
     for key, live in existing.items():
         if key not in wanted and _may_be_deleted(live, uid):
             actions.append(Delete(key, live["metadata"]["uid"]))
@@ -124,6 +132,8 @@ def updates(key: ObjectKey, live: Json, child: Json) -> list[Action]:
     """Patches that make a live object hold what the wish says; none when it does."""
     policy = POLICIES.get(live["kind"], Policy())
     meta = live["metadata"]
+    if policy.recreated and lacking(live.get("spec") or {}, child["spec"]):
+        return [Delete(key, meta["uid"])]
     actions: list[Action] = []
     if body := _content_patch(live, child, policy):
         precondition = {"uid": meta["uid"]}
@@ -173,7 +183,7 @@ def _content_patch(live: Json, child: Json, policy: Policy) -> Json:
         if changes := compare(found, wanted):
             patch.setdefault("metadata", {})[name] = changes
     for name, wanted in child.items():
-        if name in ("apiVersion", "kind", "metadata", "status"):
+        if name in ("apiVersion", "kind", "metadata", "status") or (name == "spec" and policy.fixed):
             continue
         found = live.get(name)
         if name == "spec":

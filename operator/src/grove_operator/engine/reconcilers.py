@@ -16,21 +16,36 @@ from grove_operator.api.kinds import (
     CLUSTER_TOPOLOGY_BINDING,
     DYNAMO_GRAPH_DEPLOYMENT,
     HPA,
+    KAI_TOPOLOGY,
     POD,
     POD_CLIQUE,
     POD_CLIQUE_SET,
     POD_GANG,
     POD_GANG_SET,
+    RESOURCE_CLAIM_TEMPLATE,
     SCALING_GROUP,
     Json,
+    Kind,
     ObjectKey,
     key_of,
 )
-from grove_operator.core import podclique, podcliqueset, podgangset, podstate, replica, scalinggroup
+from grove_operator.core import (
+    clustertopology,
+    podclique,
+    podcliqueset,
+    podgang,
+    podgangset,
+    podstate,
+    ratio,
+    replica,
+    scalinggroup,
+)
+from grove_operator.core.clustertopology import TopologyView
 from grove_operator.core.objects import controller_uid, is_terminating, label
 from grove_operator.core.observed import CliqueView, GroupView, ReplicaView, SetView, Trouble
 from grove_operator.core.outcome import Outcome, Scale
 from grove_operator.core.settings import Settings
+from grove_operator.core.sharing import external_templates
 from grove_operator.core.strategy import COHERENT, strategy
 from grove_operator.core.template import Template
 from grove_operator.core.topology import topology_name
@@ -41,8 +56,9 @@ from grove_operator.engine.cache import Cache
 from grove_operator.engine.keys import Key
 from grove_operator.engine.ports import Clock
 
-SHARED = frozenset({"ServiceAccount", "Role", "RoleBinding", "Secret"})
+SHARED = frozenset({"ServiceAccount", "Role", "RoleBinding", "Secret", "ResourceClaim"})
 """What a set owns once; everything else is a replica's."""
+SCALED = frozenset({POD_CLIQUE.kind, SCALING_GROUP.kind})
 Troubles = Callable[[Key], Iterable[Trouble]]
 
 
@@ -65,7 +81,9 @@ class Reconcilers:
         settings: Settings,
         troubles: Troubles,
         dynamo: DynamoSettings | None = None,
+        serves: Callable[[Kind], bool] = lambda kind: True,
     ) -> None:
+        self._serves = serves
         self._cache, self._clock, self._settings, self._troubles = cache, clock, settings, troubles
         self._dynamo = dynamo or DynamoSettings(scheduler=settings.scheduler_name)
         self._templates: dict[str, Template] = {}
@@ -78,6 +96,9 @@ class Reconcilers:
             "group": self._group,
             "clique": self._clique,
             "former": self._former,
+            "gang": self._pod_gang,
+            "ratio": self._ratio,
+            "topology": self._binding,
         }
         return gather[key.level](key)
 
@@ -127,17 +148,22 @@ class Reconcilers:
             return None
         cliques: dict[str, Json] = {}
         groups: dict[str, Json] = {}
+        gangs: list[str] = []
         for obj in self._cache.owned(template.uid):
-            if obj["kind"] == POD_CLIQUE.kind:
+            if obj["kind"] == POD_GANG.kind:
+                gangs.append(obj["metadata"]["name"])
+            elif obj["kind"] == POD_CLIQUE.kind:
                 cliques[obj["metadata"]["name"]] = obj
             elif obj["kind"] == SCALING_GROUP.kind:
                 groups[obj["metadata"]["name"]] = obj
                 cliques |= {member["metadata"]["name"]: member for member in self._members(obj)}
         indices = {*range(template.replicas), *self._cache.replicas_of(template.uid)}
         keys = [key, *(Key("replica", key.namespace, key.name, i) for i in indices)]
+        keys += [Key("gang", key.namespace, name) for name in gangs]
         troubles = tuple(trouble for k in keys for trouble in self._troubles(k))
         last_ready = self._cache.last_ready(key.namespace, key.name)
-        view = SetView(template, cliques, groups, self._topology(template), troubles, last_ready)
+        known = self._claim_templates(template)
+        view = SetView(template, cliques, groups, self._topology(template), troubles, last_ready, known)
         outcome = podcliqueset.reconcile(view, self._clock.now(), self._settings)
         shared = [obj for obj in self._cache.owned(template.uid, "") if obj["kind"] in SHARED]
         return Case(template.obj, outcome, self._existing(template.obj, outcome, shared))
@@ -160,6 +186,7 @@ class Reconcilers:
             {name: self._pods(clique) for name, clique in cliques.items()},
             self._topology(template),
             {obj["metadata"]["name"]: obj for obj in owned if obj["kind"] == HPA.kind},
+            self._claim_templates(template),
         )
         outcome = replica.reconcile(view, self._clock.now(), self._settings)
         existing = self._existing(template.obj, outcome, owned)
@@ -195,7 +222,8 @@ class Reconcilers:
             return None
         owned = list(self._cache.owned(obj["metadata"]["uid"]))
         cliques = {member["metadata"]["name"]: member for member in self._members(obj)}
-        view = GroupView(template, obj, cliques, tuple(self._troubles(key)), self._peers(template, obj))
+        peers, known = self._peers(template, obj), self._claim_templates(template)
+        view = GroupView(template, obj, cliques, tuple(self._troubles(key)), peers, known)
         outcome = scalinggroup.reconcile(view, self._clock.now())
         return Case(obj, outcome, self._existing(obj, outcome, owned))
 
@@ -216,9 +244,43 @@ class Reconcilers:
             self._cache.previous_pods(obj["metadata"]["uid"]),
             tuple(self._troubles(key)),
             self._peers(template, obj),
+            self._claim_templates(template),
         )
         outcome = podclique.reconcile(view, self._clock.now(), self._settings)
-        return Case(obj, outcome, {key_of(pod): pod for pod in pods})
+        return Case(obj, outcome, {key_of(own): own for own in self._cache.owned(obj["metadata"]["uid"])})
+
+    def _pod_gang(self, key: Key) -> Case | None:
+        gang = self._cache.get(POD_GANG, key.namespace, key.name)
+        if gang is None or is_terminating(gang):
+            return None
+        owned = {key_of(own): own for own in self._cache.owned(gang["metadata"]["uid"])}
+        outcome = podgang.reconcile(gang, self._settings)
+        return Case(gang, outcome, owned | self._existing(gang, outcome, ()))
+
+    def _ratio(self, key: Key) -> Case | None:
+        template = self._template(key.namespace, key.name)
+        if template is None:
+            return None
+        owned = [o for o in self._cache.owned(template.uid, str(key.replica)) if o["kind"] in SCALED]
+        scales = tuple(ratio.corrections(template, key.replica, {o["metadata"]["name"]: o for o in owned}))
+        targets = {scale.target for scale in scales}
+        return Case(template.obj, Outcome(scales=scales), {key_of(o): o for o in owned if key_of(o) in targets})
+
+    def _binding(self, key: Key) -> Case | None:
+        obj = self._cache.get(CLUSTER_TOPOLOGY_BINDING, "", key.name)
+        if obj is None or is_terminating(obj):
+            return None
+        live = {("kai-scheduler", o["metadata"]["name"]): o for o in self._cache.all(KAI_TOPOLOGY)}
+        served = frozenset({"kai-scheduler"}) if self._serves(KAI_TOPOLOGY) else frozenset()
+        view = TopologyView(obj, live, served, tuple(self._troubles(key)))
+        outcome = clustertopology.reconcile(view, self._clock.now(), self._settings)
+        names_ = {key_of(child) for child in outcome.children}
+        return Case(obj, outcome, {key_of(o): o for o in live.values() if key_of(o) in names_})
+
+    def _claim_templates(self, template: Template) -> dict[tuple[str, str], Json]:
+        places = external_templates(template)
+        found = {place: self._cache.get(RESOURCE_CLAIM_TEMPLATE, *place) for place in places}
+        return {place: obj for place, obj in found.items() if obj is not None}
 
     def _peers(self, template: Template, obj: Json) -> dict[str, Json]:
         """Only a coherent update looks at its neighbours."""

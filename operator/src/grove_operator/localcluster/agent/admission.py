@@ -13,10 +13,9 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from grove_operator.api.kinds import CONFIG_MAP, SECRET, Json, Kind
+from grove_operator.api.kinds import CONFIG_MAP, RESOURCE_CLAIM, SECRET, Json, Kind
 
 PVC = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
-RESOURCE_CLAIM = Kind("resource.k8s.io", "v1", "ResourceClaim", "resourceclaims")
 ROOT_CA = "kube-root-ca.crt"
 Amounts = dict[str, Decimal]
 
