@@ -10,9 +10,10 @@ from pathlib import Path
 import yaml
 
 from grove_operator.api.kinds import ALL_KINDS, DYNAMO_GRAPH_DEPLOYMENT, EVENT, POD, POD_CLIQUE_SET, Json, Kind
+from grove_operator.core.settings import Settings
 from grove_operator.engine.informer import Informer
 from grove_operator.engine.operator import Operator
-from grove_operator.engine.ports import ApiError
+from grove_operator.engine.ports import ApiError, Clock, KubeApi
 from grove_operator.sim.apiserver import SimApi
 from grove_operator.sim.clock import SimClock
 from grove_operator.sim.nodeagent import Mood, SimNodeAgent
@@ -28,7 +29,7 @@ def load(name: str) -> Json:
 class BindEverything:
     """A scheduler for tests: every ungated pod goes to the one node, which has room for all."""
 
-    def __init__(self, api: SimApi, clock: SimClock) -> None:
+    def __init__(self, api: KubeApi, clock: Clock) -> None:
         self._api = api
         self._pods = Informer(api, clock, POD, self._on_change)
         self._due: asyncio.Queue[Json] = asyncio.Queue()
@@ -39,7 +40,8 @@ class BindEverything:
             while True:
                 pod = await self._due.get()
                 meta = pod["metadata"]
-                binding: Json = {"metadata": {"name": meta["name"], "uid": meta["uid"]}, "target": {"name": "node-1"}}
+                target = {"kind": "Node", "name": "node-1"}
+                binding: Json = {"metadata": {"name": meta["name"], "uid": meta["uid"]}, "target": target}
                 try:
                     await self._api.create(POD, meta["namespace"], binding, subresource_of=f"{meta['name']}/binding")
                 except ApiError:
@@ -54,8 +56,10 @@ class BindEverything:
 class World:
     """`api` sees as the test does; the operator writes as user "operator", the scheduler as "scheduler"."""
 
-    def __init__(self, *, start_s: float = 0.0, is_healthy: Mood = lambda pod: True) -> None:
-        self._start_s, self._is_healthy = start_s, is_healthy
+    def __init__(
+        self, settings: Settings | None = None, *, start_s: float = 0.0, is_healthy: Mood = lambda pod: True
+    ) -> None:
+        self._settings, self._start_s, self._is_healthy = settings, start_s, is_healthy
         self.clock = SimClock()
         self.api = SimApi(self.clock)
         self.operator: Operator | None = None
@@ -82,7 +86,7 @@ class World:
         await self.rest()
 
     def start_operator(self) -> None:
-        self.operator = Operator(self.api.as_user("operator"), self.clock)
+        self.operator = Operator(self.api.as_user("operator"), self.clock, settings=self._settings)
         self._tasks["operator"] = asyncio.create_task(self.operator.run())
 
     def start_operator_if_dead(self) -> None:
@@ -138,9 +142,11 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 @asynccontextmanager
-async def world(*, start_s: float = 0.0, is_healthy: Mood = lambda pod: True) -> AsyncIterator[World]:
+async def world(
+    settings: Settings | None = None, *, start_s: float = 0.0, is_healthy: Mood = lambda pod: True
+) -> AsyncIterator[World]:
     """`start_s`: how long containers take to become Ready; unhealthy pods run but never do."""
-    it = World(start_s=start_s, is_healthy=is_healthy)
+    it = World(settings, start_s=start_s, is_healthy=is_healthy)
     it.start()
     await it.clock.settle()
     try:

@@ -27,9 +27,11 @@ def operator_rules(
     hold itself.
     """
     grove = ("podcliquesets", "podcliques", "podcliquescalinggroups")
-    queues = [rule("scheduling.volcano.sh", ("queues",), ("get",))] if "volcano" in schedulers else []
+    theirs = [rule("scheduling.volcano.sh", ("queues",), ("get",))] if "volcano" in schedulers else []
+    if "kai-scheduler" in schedulers:
+        theirs += [rule("scheduling.run.ai", ("podgroups",), KEEP), rule("kai.scheduler", ("topologies",), KEEP)]
     return [
-        *queues,
+        *theirs,
         rule("grove.io", grove, KEEP),
         rule("grove.io", [f"{name}/status" for name in grove], ("get", "patch")),
         rule("grove.io", [f"{name}/finalizers" for name in grove], ("update",)),
@@ -37,6 +39,10 @@ def operator_rules(
         rule("grove.io", ("podgangsets/status",), ("get", "patch")),
         rule("grove.io", ("clustertopologybindings",), READ),
         rule("grove.io", ("clustertopologybindings/status",), ("get", "patch")),
+        rule("grove.io", ("clustertopologybindings/finalizers",), ("update",)),
+        rule("resource.k8s.io", ("resourceclaims",), KEEP),
+        rule("resource.k8s.io", ("resourceclaimtemplates",), READ),
+        rule("resource.nvidia.com", ("computedomains",), KEEP),
         rule("scheduler.grove.io", ("podgangs",), KEEP),
         rule("scheduler.grove.io", ("podgangs/status",), ("get", "patch")),
         rule("scheduler.grove.io", ("podgangs/finalizers",), ("update",)),

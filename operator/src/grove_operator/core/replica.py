@@ -84,7 +84,7 @@ def headless_service(template: Template, i: int) -> Json:
         spec={
             "clusterIP": "None",
             "selector": replica_labels(template.name, i),
-            "publishNotReadyAddresses": publish,
+            "publishNotReadyAddresses": publish or None,  # the API server never keeps a false
         },
     )
 

@@ -6,7 +6,7 @@
 
 The store holds what `trim` leaves of each object. `on_change(old, new)` is called once for each difference, also for
 those that a fresh list reveals (missed deletions included), so a consumer never sees an event twice or misses one.
-An optional kind may not be served (404): then there are none, and it is looked for again every minute.
+An optional kind may not be served (404) or not be ours to see (403): then there are none; a minute later it looks again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 from grove_operator.api.kinds import Json, Kind
-from grove_operator.engine.ports import ApiError, Clock, Gone, KubeApi, NotFound
+from grove_operator.engine.ports import ApiError, Clock, Gone, KubeApi
 
 log = logging.getLogger(__name__)
 
@@ -77,15 +77,12 @@ class Informer:
                 delay = RETRY_MIN_S
             except Gone:
                 position = ""
-            except NotFound as error:
-                if not self._is_optional:
-                    await self._wait(delay, error)
-                    delay = min(delay * 2, RETRY_MAX_S)
-                    continue
-                position = ""
-                self._forget_all()
-                await self._clock.sleep(UNSERVED_S)
             except ApiError as error:
+                if self._is_optional and error.status in (403, 404):
+                    position = ""
+                    self._forget_all(error)
+                    await self._clock.sleep(UNSERVED_S)
+                    continue
                 await self._wait(delay, error)
                 delay = min(delay * 2, RETRY_MAX_S)
 
@@ -93,8 +90,10 @@ class Informer:
         log.warning("watch of %s: %s; again in %.1f s", self.kind.plural, error, delay)
         await self._clock.sleep(max(delay, error.retry_after_s))
 
-    def _forget_all(self) -> None:
-        """The server doesn't know the kind (any more): none of its objects exist."""
+    def _forget_all(self, error: ApiError) -> None:
+        """The server doesn't know the kind (any more), or doesn't let us see it: none of its objects exist for us."""
+        if self.is_served:
+            log.info("%s are left alone: %s", self.kind.plural, error)
         self.is_served = False
         for key in list(self._store):
             self._remove(key)

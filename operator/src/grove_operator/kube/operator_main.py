@@ -99,7 +99,10 @@ async def operate(this: Process) -> None:
 def core_settings(config: OperatorConfiguration, environment: Mapping[str, str]) -> Settings:
     """What the configuration and the Deployment's environment decide about pods. An image without a tag gets ours."""
     settings = Settings(
-        scheduler_name=config.scheduler.default_profile_name, topology_enabled=config.topology_aware_scheduling.enabled
+        scheduler_name=config.scheduler.default_profile_name,
+        topology_enabled=config.topology_aware_scheduling.enabled,
+        nvlink_enabled=config.network.auto_mnnvl_enabled,
+        backends=config.scheduler.names,
     )
     image = environment.get("GROVE_INIT_CONTAINER_IMAGE", "")
     if not image:

@@ -1,8 +1,11 @@
 """An API server in memory, behind the `KubeApi` port: enough of Kubernetes to tell right from wrong.
 
-Kept faithfully: UIDs, resourceVersions, generations, status as a subresource, merge patches with preconditions and
-without effect when nothing changes, garbage collection by owner reference, finalizers, graceful deletion of bound
+Kept faithfully: UIDs, resourceVersions, generations, status and scale subresources, merge patches with preconditions
+and without effect when nothing changes, garbage collection by owner reference, finalizers, graceful deletion of bound
 pods, immutable pod specs, bindings, watches with selectors. Not kept: schemas, defaults, admission, namespaces.
+
+Kinds in `unserved` are answered with 404, as where their CRD is missing. `tests/support/contract.py` holds the promises
+that this server and the real one both keep.
 
 Tests reach behind the port with `seed`, `objects`, `writes`, `before_request`, `end_watches` and `compact`.
 """
@@ -30,6 +33,7 @@ from grove_operator.engine.ports import (
     timestamp,
 )
 from grove_operator.sim.podrules import bind, check_pod_update, prepare_pod
+from grove_operator.sim.scale import scale_of, scaled
 from grove_operator.sim.selectors import field_test, label_test
 
 Key = tuple[str, str]
@@ -76,6 +80,7 @@ class _World:
     counter: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     before_request: Callable[[Request], None] | None = None
     watch_lag_s: float = 0.0
+    unserved: set[str] = field(default_factory=set)
 
 
 class SimApi:
@@ -119,6 +124,10 @@ class SimApi:
     def delay_watches(self, lag_s: float) -> None:
         """From now on watchers hear of changes `lag_s` seconds late: caches go stale."""
         self._world.watch_lag_s = lag_s
+
+    def serve(self, kind: Kind, *, is_served: bool) -> None:
+        """Whether the server knows the kind; objects of an unknown one stay, unseen."""
+        (self._world.unserved.discard if is_served else self._world.unserved.add)(kind.kind)
 
     def end_watches(self) -> None:
         """End every running watch, as a server does now and then."""
@@ -207,6 +216,8 @@ class SimApi:
         await self._arrive("patch", kind, name, subresource or "")
         old = self._find(kind, namespace, name)
         _check_preconditions(old, body.get("metadata") or {})
+        if subresource == "scale":
+            return scale_of(kind, copy_json(self._replace(kind, scaled(kind, old, body))))
         wanted = merge(old, body)
         if subresource == "status":
             new = {**old, "status": wanted.get("status", {})}
@@ -242,6 +253,8 @@ class SimApi:
         request = Request(self._user, verb, kind.kind, name, subresource)
         if request.is_write:
             self._world.writes.append(request)
+        if kind.kind in self._world.unserved:
+            raise NotFound(f"{kind.plural}.{kind.group}: the server could not find the requested resource")
         if self._world.before_request:
             self._world.before_request(request)
 
