@@ -6,7 +6,7 @@
 
 The store holds what `trim` leaves of each object. `on_change(old, new)` is called once for each difference, also for
 those that a fresh list reveals (missed deletions included), so a consumer never sees an event twice or misses one.
-An optional kind may not be served (404) or not be ours to see (403): then there are none; a minute later it looks again.
+An optional kind may not be served (404) or not be ours to see (403): then there are none; it looks again each minute.
 """
 
 from __future__ import annotations
