@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections import Counter
 
 import pytest
 
 from grove_operator.api.kinds import (
     HPA,
     POD,
-    POD_CLIQUE,
-    POD_CLIQUE_SET,
     POD_GANG,
     ROLE,
-    SCALING_GROUP,
     SECRET,
     SERVICE,
     Json,
@@ -24,100 +19,17 @@ from grove_operator.api.kinds import (
 from grove_operator.engine.ports import ApiError
 from tests.sim.shapes import clique, group, podcliqueset
 from tests.support.operated import Namespace, Operated
+from tests.support.scaling import graph, rest, sequence, settle
 
 pytestmark = pytest.mark.needs_tools
-SEQUENCES, STEPS = 10, 6
-GRAPH = (SERVICE, POD_CLIQUE, SCALING_GROUP, POD_GANG, HPA)
-
-
-def story(replicas: int = 1) -> Json:
-    # Its autoscaler has no metrics; with a higher minimum it would raise what the dice scaled in.
-    a = clique("a", 2, 1, autoScalingConfig={"minReplicas": 1, "maxReplicas": 9})
-    cliques = [a, clique("b", 1), clique("l", 1), clique("w", 2)]
-    return podcliqueset(cliques, [group("g", ["l", "w"], 2, 1)], replicas=replicas)
-
-
-async def graph(here: Namespace) -> dict[str, object]:
-    """Names of all objects, members of all gangs, pods of each clique by their indices' number."""
-    found: dict[str, object] = {}
-    for kind in GRAPH:
-        found[kind.kind] = sorted(o["metadata"]["name"] for o in await here.all(kind))
-    for gang in await here.all(POD_GANG):
-        groups = {g["name"]: (g["minReplicas"], len(g["podReferences"])) for g in gang["spec"]["podgroups"]}
-        found[f"gang {gang['metadata']['name']}"] = groups
-    pods = [p for p in await here.all(POD) if "deletionTimestamp" not in p["metadata"]]
-    assert len({p["spec"]["hostname"] for p in pods}) == len(pods), "two pods at one index"
-    found["pods"] = Counter(p["metadata"]["labels"]["grove.io/podclique"] for p in pods)
-    return found
-
-
-async def sizes(here: Namespace, kind: Kind) -> dict[str, int]:
-    return {o["metadata"]["name"]: o["spec"]["replicas"] for o in await here.all(kind)}
-
-
-async def rest(operated: Operated, seconds: float) -> dict[str, int]:
-    """The writes in that time, without those of Kubernetes' own autoscaler; empty at rest."""
-    before = await asyncio.to_thread(operated.project.writes)
-    await asyncio.sleep(seconds)
-    after = await asyncio.to_thread(operated.project.writes)
-    return {
-        what: n - before.get(what, 0)
-        for what, n in after.items()
-        if n != before.get(what, 0) and what != "PUT horizontalpodautoscalers/status"
-    }
-
-
-async def settle(here: Namespace) -> None:
-    """Also every pod of a clique that is gone has been collected: until then it isn't marked as going."""
-
-    async def whole() -> bool:
-        cliques = {o["metadata"]["uid"] for o in await here.all(POD_CLIQUE)}
-        pods = [p["metadata"] for p in await here.all(POD)]
-        if any("deletionTimestamp" in p or p["ownerReferences"][0]["uid"] not in cliques for p in pods):
-            return False
-        return await here.is_settled("web")
-
-    await here.eventually(whole)
-
-
-async def one_step(here: Namespace, dice: random.Random) -> None:
-    kind = dice.choices([POD_CLIQUE, SCALING_GROUP, POD_CLIQUE_SET], [4, 3, 2])[0]
-    objects = await here.all(kind) or await here.all(POD_CLIQUE_SET)
-    chosen = dice.choice(objects)
-    kind = {k.kind: k for k in (POD_CLIQUE, SCALING_GROUP, POD_CLIQUE_SET)}[chosen.get("kind", kind.kind)]
-    least = chosen["spec"].get("minAvailable", 1)
-    counts = range(3) if kind is POD_CLIQUE_SET else [0, *range(least, 5)]
-    try:
-        await here.scale(kind, chosen["metadata"]["name"], dice.choice(counts))
-    except ApiError:
-        return  # it went away meanwhile
-
-
-async def scale_like(here: Namespace, groups: dict[str, int], cliques: dict[str, int]) -> None:
-    for kind, wanted in ((SCALING_GROUP, groups), (POD_CLIQUE, cliques)):
-        for name, replicas in wanted.items():
-            await here.scale(kind, name, replicas)
-        await settle(here)
+SEQUENCES = 10
 
 
 async def test_random_mixtures_of_scalings_end_as_a_fresh_apply_and_then_nothing_is_written(operated: Operated) -> None:
+    """`make prove ISSUE=6` runs a hundred of them."""
     async with operated.namespace("mixed") as here, operated.namespace("mixed-fresh") as fresh:
         for seed in range(SEQUENCES):
-            dice = random.Random(seed)
-            await here.apply(story())
-            for _ in range(STEPS):
-                await one_step(here, dice)
-                await asyncio.sleep(dice.choice([0.0, 0.1, 0.5]))
-            await settle(here)
-            await fresh.apply(story((await here.all(POD_CLIQUE_SET))[0]["spec"]["replicas"]))
-            await settle(fresh)
-            await scale_like(fresh, await sizes(here, SCALING_GROUP), await sizes(here, POD_CLIQUE))
-            assert await graph(here) == await graph(fresh), f"seed {seed}"
-            if seed == SEQUENCES - 1:
-                assert await rest(operated, 5) == {}
-            for place in (here, fresh):
-                await place.api.delete(POD_CLIQUE_SET, place.name, "web")
-                await place.eventually(place.has_no_pods)
+            await sequence(operated, here, fresh, seed, 5.0 if seed in (0, SEQUENCES - 1) else 0.0)
 
 
 async def test_what_is_deleted_or_changed_by_hand_comes_back_within_seconds(operated: Operated) -> None:

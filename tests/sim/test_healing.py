@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from grove_operator.api.kinds import (
+    EVENT,
     HPA,
     POD,
     POD_CLIQUE,
@@ -16,6 +17,7 @@ from grove_operator.api.kinds import (
     Json,
     Kind,
 )
+from tests.sim.shapes import clique, group, podcliqueset
 from tests.sim.world import World, load, world
 
 SOON_S = 1.0
@@ -122,3 +124,22 @@ async def test_a_status_that_somebody_overwrote_tells_the_truth_again_with_the_n
         await w.rest()
         status = (w.api.find(POD_CLIQUE, "ml", "svc-0-fe") or {})["status"]
         assert (status["readyReplicas"], status["replicas"]) == (2, 2)
+
+
+async def test_the_loss_of_all_scheduled_pods_is_told_once_and_a_wanted_zero_is_not() -> None:
+    async with world() as w:
+        await w.apply(podcliqueset([clique("a", 2)], [group("g", ["a"], 1)]))
+        await w.rest()
+        await w.stop_scheduler()
+        for pod in w.api.objects(POD):
+            await w.api.delete(POD, "ml", pod["metadata"]["name"])
+        await w.rest()
+        lost = [e for e in w.api.objects(EVENT) if e["reason"] == "AllScheduledReplicasLost"]
+        about = sorted((e["involvedObject"]["kind"], e["type"]) for e in lost)
+        assert about == [("PodClique", "Warning"), ("PodCliqueScalingGroup", "Warning")]
+    async with world() as w:
+        await w.apply(podcliqueset([clique("a", 2)]))
+        await w.rest()
+        await w.api.patch(POD_CLIQUE, "ml", "web-0-a", {"spec": {"replicas": 0}})
+        await w.rest()
+        assert not [e for e in w.api.objects(EVENT) if e["reason"] == "AllScheduledReplicasLost"]

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from grove_operator.api.kinds import NAMESPACE, POD, POD_CLIQUE, POD_CLIQUE_SET, SCALING_GROUP, Json, Kind
 from grove_operator.kube.client import HttpKubeApi
-from tests.support.deployed import until
+from grove_operator.localcluster.fleet import default_fleet_path
+from grove_operator.localcluster.supervisor_control import UpOptions, down, up
+from grove_operator.localcluster.tools_report import PlainReport
+from tests.support.deployed import install, until
 from tests.support.project import Project
 
 PATIENCE_S = 60.0
+REAL_PYTHON = "registry.example/python"
+"""Containers of this image are processes: Python with the container's arguments."""
+
+
+@contextmanager
+def operated_cluster(home: Path) -> Iterator[Operated]:
+    """Eight nodes of 64 CPUs, operator and scheduler from the Deployments that users get."""
+    local = yaml.safe_load(default_fleet_path().read_text())
+    pools = [{"name": "node", "count": 8, "capacity": {"cpu": 64, "memory": "512Gi", "pods": 110}}]
+    images = [*local["images"], {"match": REAL_PYTHON, "run": ["${PYTHON}", "${ARGS}"]}]
+    fleet = home / "fleet.yaml"
+    fleet.write_text(yaml.safe_dump({"pools": pools, "images": images, "play": local["play"]}))
+    state = up(UpOptions("operated", fleet=fleet), PlainReport(), home).state
+    try:
+        asyncio.run(_install(Path(state.kubeconfig)))
+        yield Operated(home, Path(state.kubeconfig))
+    finally:
+        down("operated", delete=True, home=home)
+
+
+async def _install(kubeconfig: Path) -> None:
+    async with HttpKubeApi.from_kubeconfig(kubeconfig) as api:
+        await install(api)
 
 
 @dataclass(frozen=True)

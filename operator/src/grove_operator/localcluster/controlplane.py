@@ -160,7 +160,16 @@ def kube_apiserver(program: Path, ports: Ports, pki: Pki, *, has_controllers: bo
     return Component("kube-apiserver", tuple(argv), Probe(ports.apiserver, "/readyz", pki.ca), grace_s=70.0)
 
 
-def kube_controller_manager(program: Path, ports: Ports, pki: Pki) -> Component:
+QUICK_AUTOSCALER = (
+    "--horizontal-pod-autoscaler-sync-period=2s",
+    "--horizontal-pod-autoscaler-downscale-stabilization=5s",
+    "--horizontal-pod-autoscaler-cpu-initialization-period=1s",
+    "--horizontal-pod-autoscaler-initial-readiness-delay=1s",
+)
+
+
+def kube_controller_manager(program: Path, ports: Ports, pki: Pki, *, quick_autoscaler: bool = False) -> Component:
+    """`quick_autoscaler`: scaling by load within seconds instead of minutes."""
     kubeconfig = pki.kubeconfig("kube-controller-manager")
     argv = (
         str(program),
@@ -183,6 +192,7 @@ def kube_controller_manager(program: Path, ports: Ports, pki: Pki) -> Component:
         "--concurrent-replicaset-syncs=20",
         "--concurrent-namespace-syncs=20",
         "--profiling=false",
+        *(QUICK_AUTOSCALER if quick_autoscaler else ()),
     )
     return Component("kube-controller-manager", argv, Probe(ports.controller_manager, "/healthz", pki.ca))
 

@@ -185,6 +185,10 @@ class Play(_Strict):
     restart_backoff_s: float = Field(default=1, gt=0, description="first back-off; doubles up to restartBackoffMaxS")
     restart_backoff_max_s: float = Field(default=60, gt=0)
     writes_in_flight: int = Field(default=32, ge=1)
+    autoscaler: Literal["kubernetes", "quick"] = Field(
+        default="kubernetes",
+        description="HorizontalPodAutoscalers look every 15 s and wait 5 min before they scale in, or 2 s and 5 s",
+    )
 
 
 class Fleet(_Strict):

@@ -21,6 +21,7 @@ from grove_operator.localcluster import controlplane
 from grove_operator.localcluster.controlplane import Component, Ports
 from grove_operator.localcluster.controlplane_client import ready_nodes
 from grove_operator.localcluster.controlplane_kwok import kwok, write_kwok_config
+from grove_operator.localcluster.fleet import load_fleet
 from grove_operator.localcluster.pki import USERS, Pki, ensure_pki, write_kubeconfig
 from grove_operator.localcluster.state import (
     ClusterPaths,
@@ -115,7 +116,9 @@ class Supervisor:
         yield (controlplane.etcd(program["etcd"], ports, self._paths.etcd),)
         yield (controlplane.kube_apiserver(program["kube-apiserver"], ports, pki),)
         group = [
-            controlplane.kube_controller_manager(program["kube-controller-manager"], ports, pki),
+            controlplane.kube_controller_manager(
+                program["kube-controller-manager"], ports, pki, quick_autoscaler=self._is_autoscaler_quick()
+            ),
             controlplane.kube_scheduler(program["kube-scheduler"], ports, pki, scheduler_config),
         ]
         if self._request.fleet:
@@ -125,6 +128,9 @@ class Supervisor:
             write_kwok_config(config)
             group.append(kwok(program["kwok"], pki, config, ports.kwok))
         yield tuple(group)
+
+    def _is_autoscaler_quick(self) -> bool:
+        return bool(self._request.fleet) and load_fleet(self._request.fleet).play.autoscaler == "quick"
 
     def _await_nodes(self, pki: Pki) -> None:
         if not self._request.fleet:

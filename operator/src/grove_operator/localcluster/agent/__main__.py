@@ -25,8 +25,10 @@ from grove_operator.localcluster.agent.endpoint import Endpoint, bind_port, cert
 from grove_operator.localcluster.agent.hosts import HostsFiles
 from grove_operator.localcluster.agent.nodes import Nodes
 from grove_operator.localcluster.agent.player import Player
+from grove_operator.localcluster.agent.podmetrics import PodMetrics, register_metrics
 from grove_operator.localcluster.agent.processes import Processes
 from grove_operator.localcluster.agent.realpod import Host
+from grove_operator.localcluster.agent.usage import Usage
 from grove_operator.localcluster.fleet import Fleet, FleetError, default_fleet_path, load_fleet
 
 log = logging.getLogger("grove.node-agent")
@@ -62,9 +64,12 @@ async def play(kubeconfig: Path, fleet: Fleet, state_dir: Path, apiserver: str) 
         listener = bind_port(state_dir)
         nodes = Nodes(api, clock, fleet, listener.getsockname()[1])
         player = Player(host, nodes.get, str(state_dir.resolve()))
-        endpoint = Endpoint(player.logs_of, player.address_of)
-        await endpoint.start(listener, certificate(state_dir))
+        metrics = PodMetrics(Usage(player.running, clock), clock)
+        endpoint = Endpoint(player.logs_of, player.address_of, *metrics.routes())
+        tls, certificate_pem = certificate(state_dir)
+        await endpoint.start(listener, tls)
         try:
+            await register_metrics(api, clock, listener.getsockname()[1], certificate_pem)
             await nodes.register()
             async with asyncio.TaskGroup() as group:
                 group.create_task(nodes.live.run())

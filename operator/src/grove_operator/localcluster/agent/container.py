@@ -184,6 +184,11 @@ class Container:
 
         return run
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process that runs now."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
     async def stop(self, grace_s: float) -> None:
         """Ends the process and every later restart."""
         self._stopping = True

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from grove_operator.localcluster.agent.podmetrics import METRICS_HOST
 from grove_operator.localcluster.agent.portforward import port_forward
 from grove_operator.localcluster.agent.status import HOST_IP
 
@@ -45,11 +46,15 @@ def bind_port(state_dir: Path) -> socket.socket:
     raise OSError(f"no free port on {HOST_IP} for the kubelet endpoint")
 
 
-def certificate(state_dir: Path) -> ssl.SSLContext:
-    """A self-signed certificate for 127.0.0.1, made anew at each start (a kubelet's own is no different)."""
+def certificate(state_dir: Path) -> tuple[ssl.SSLContext, bytes]:
+    """A self-signed certificate for 127.0.0.1 and the metrics service, made anew at each start; also as PEM.
+
+    A kubelet's own is no different.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node-agent")])
     now = datetime.datetime.now(datetime.UTC)
+    address = x509.IPAddress(ipaddress.ip_address(HOST_IP))
     cert = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -58,7 +63,7 @@ def certificate(state_dir: Path) -> ssl.SSLContext:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=3650))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST_IP))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([address, x509.DNSName(METRICS_HOST)]), critical=False)
         .sign(key, hashes.SHA256())
     )
     path = state_dir / "kubelet.pem"
@@ -69,15 +74,17 @@ def certificate(state_dir: Path) -> ssl.SSLContext:
         file.write(pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
-    return context
+    return context, cert.public_bytes(serialization.Encoding.PEM)
 
 
 class Endpoint:
     """Serves `/containerLogs/{namespace}/{pod}/{container}` and `/healthz`; knows tail, limit, follow and previous."""
 
-    def __init__(self, logs: Logs, address_of: AddressOf) -> None:
+    def __init__(self, logs: Logs, address_of: AddressOf, *others: web.RouteDef) -> None:
+        """`others` are served on the same port."""
         self._logs, self._address_of = logs, address_of
         app = web.Application()
+        app.router.add_routes(others)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self._container_logs)
         app.router.add_route("*", "/portForward/{namespace}/{pod}", self._port_forward)

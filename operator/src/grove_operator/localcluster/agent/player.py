@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -323,6 +323,14 @@ class Player:
         """The pod's address, "" when no pod of that name is played here."""
         pod = self.pods.get(namespace, name) if (namespace, name) in self._plays else None
         return str(((pod or {}).get("status") or {}).get("podIP") or "")
+
+    def running(self) -> Iterator[tuple[Json, dict[str, int]]]:
+        """Pods that run here, each with the processes of its real containers."""
+        for key, play in list(self._plays.items()):
+            pod = self.pods.get(*key)
+            is_running = pod is not None and (pod.get("status") or {}).get("phase") == "Running"
+            if pod is not None and is_running and pod["metadata"]["uid"] == play.uid:
+                yield pod, play.real.pids() if play.real else {}
 
     def logs_of(
         self, namespace: str, name: str, container: str, previous: bool

@@ -202,6 +202,10 @@ class RealPod:
             mounts.append(Mount(str(source), mount["mountPath"].rstrip("/") or "/", bool(mount.get("readOnly"))))
         return sorted(mounts, key=lambda m: m.target.count("/"))
 
+    def pids(self) -> dict[str, int]:
+        """The process of each container that has one now."""
+        return {c.spec["name"]: pid for c in self._containers if (pid := c.pid) is not None}
+
     def log(self, container: str, restart: int) -> Path:
         path: Path = self.directory / "logs" / container / f"{restart}.log"
         return path
