@@ -2,7 +2,7 @@
 
 Every pod's main container is a process that turns Ready when the test opens its gate: a file.
 
-    a (2 pods, 1 needed) ──> b ──┐
+    a (2 pods, 1 needed) ──> b ──┬──────> e ──> f       a tree with a diamond in it, and a chain of four
                        └───> c ──┴─> d
 """
 
@@ -47,7 +47,7 @@ async def all_are(here: Namespace, claim: object, *cliques: str) -> bool:
     return len(pods) >= len(cliques) and all(claim(p) for p in pods)  # type: ignore[operator]
 
 
-async def test_a_diamond_starts_from_its_root_with_minima_and_also_after_a_parent_is_down(
+async def test_a_tree_with_a_diamond_starts_from_its_root_with_minima_and_also_after_a_parent_restarts(
     operated: Operated, tmp_path: Path
 ) -> None:
     cliques = [
@@ -55,21 +55,30 @@ async def test_a_diamond_starts_from_its_root_with_minima_and_also_after_a_paren
         gated("b", 1, tmp_path, after=["a"]),
         gated("c", 1, tmp_path, after=["a"]),
         gated("d", 1, tmp_path, after=["b", "c"]),
+        gated("e", 1, tmp_path, after=["b"]),
+        gated("f", 1, tmp_path, after=["e"]),
     ]
     async with operated.namespace("diamond") as here:
         await here.apply(podcliqueset(cliques, cliqueStartupType="CliqueStartupTypeExplicit"))
         await here.eventually(lambda: all_are(here, has_started, "a"))
-        await here.eventually(lambda: all_are(here, is_waiting, "b", "c", "d"))
+        await here.eventually(lambda: all_are(here, is_waiting, "b", "c", "d", "e", "f"))
         (tmp_path / "web-0-a-1").touch()  # one of two is the minimum
         await here.eventually(lambda: all_are(here, has_started, "b", "c"))
         (tmp_path / "web-0-b-0").touch()
         await here.eventually(lambda: all_are(here, is_ready, "b"))
+        await here.eventually(lambda: all_are(here, has_started, "e"))
+        assert await all_are(here, is_waiting, "d", "f")
+        (tmp_path / "web-0-e-0").touch()
+        await here.eventually(lambda: all_are(here, has_started, "f"))
         assert await all_are(here, is_waiting, "d")
         (tmp_path / "web-0-c-0").touch()
         await here.eventually(lambda: all_are(here, has_started, "d"))
 
         (tmp_path / "web-0-a-1").unlink()
+        parent = next(p for p in await here.pods("web-0-a") if p["spec"]["hostname"] == "web-0-a-1")
+        await here.api.delete(POD, here.name, parent["metadata"]["name"])
         await here.eventually(lambda: none_is_ready(here, "a"))
+        await here.eventually(lambda: all_are(here, has_started, "a"))
         old = (await here.pods("web-0-b"))[0]
         assert is_ready(old)  # what runs goes on running
         await here.api.delete(POD, here.name, old["metadata"]["name"])

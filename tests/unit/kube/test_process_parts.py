@@ -10,6 +10,8 @@ import pytest
 from prometheus_client.exposition import generate_latest
 
 from grove_operator.api.kinds import POD
+from grove_operator.engine.measures import Metrics as EngineMetrics
+from grove_operator.engine.measures import gang_states
 from grove_operator.kube.health import Health, listen_address
 from grove_operator.kube.metrics import Metrics
 from grove_operator.kube.request_log import RequestLog
@@ -83,3 +85,28 @@ def test_metrics_show_requests_writes_and_whatever_the_engine_counts() -> None:
     ):
         assert line in text
     assert 'grove_writes_total{resource="pods",verb="get"}' not in text
+
+
+def test_the_operators_own_figures_have_named_labels_and_its_latency_is_a_histogram() -> None:
+    engine = EngineMetrics()
+    engine.writes[("create", "Pod", "")] += 3
+    engine.gang_states = gang_states(
+        [
+            {"status": {"phase": "Running", "conditions": [{"type": "Initialized", "status": "True"}]}},
+            {"status": {}},
+        ]
+    )
+    for seconds in (0.001, 0.02, 99.0):
+        engine.reconciled("clique", seconds)
+    said = generate_latest(Metrics(RequestLog(), "operator", engine=lambda: engine).registry).decode()
+    for line in (
+        'grove_operator_writes{kind="Pod",subresource="",verb="create"} 3.0',
+        'grove_operator_gang_states{state="Running"} 1.0',
+        'grove_operator_gang_states{state="Initializing"} 1.0',
+        'grove_operator_reconcile_seconds_bucket{le="0.001",level="clique"} 1.0',
+        'grove_operator_reconcile_seconds_bucket{le="0.025",level="clique"} 2.0',
+        'grove_operator_reconcile_seconds_bucket{le="10",level="clique"} 2.0',
+        'grove_operator_reconcile_seconds_bucket{le="+Inf",level="clique"} 3.0',
+        'grove_operator_reconcile_seconds_count{level="clique"} 3.0',
+    ):
+        assert line in said

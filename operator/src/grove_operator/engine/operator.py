@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from grove_operator.api.constants import MANAGED_BY, MANAGED_BY_VALUE, PART_OF
 from grove_operator.api.kinds import (
@@ -54,6 +52,7 @@ from grove_operator.engine.events import EventSource, news
 from grove_operator.engine.executor import Executor, Result
 from grove_operator.engine.informer import Informer, keep_all
 from grove_operator.engine.keys import GATHER_S, Key, touched
+from grove_operator.engine.measures import Metrics, gang_states
 from grove_operator.engine.pace import AT_ONCE, STARTING, HeldStatuses, StatusPace
 from grove_operator.engine.plan import Action, Plan, plan
 from grove_operator.engine.ports import ApiError, Clock, KubeApi
@@ -85,16 +84,6 @@ OF_OTHERS = (RESOURCE_CLAIM_TEMPLATE, KAI_TOPOLOGY)
 PACED = frozenset({"clique", "group"})
 """Levels that come by the thousand; graphs and sets are what people wait for."""
 OURS = f"{MANAGED_BY}={MANAGED_BY_VALUE}"
-
-
-@dataclass(slots=True)
-class Metrics:
-    """Counters since the start; `writes` by (verb, kind, subresource), Events under their own kind."""
-
-    writes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    reconciles: Counter[str] = field(default_factory=Counter)
-    failures: Counter[str] = field(default_factory=Counter)
-    queue_depth: int = 0
 
 
 class Operator:
@@ -151,6 +140,12 @@ class Operator:
         else:
             self._cache.put(obj)
 
+    def measured(self) -> Metrics:
+        """The counters with what is only known at the moment: for each scrape, from any thread."""
+        self.metrics.queue_depth = len(self._queue)
+        self.metrics.gang_states = gang_states(self._cache.all(POD_GANG))
+        return self.metrics
+
     def _informer(self, kind: Kind) -> Informer:
         def on_change(old: Json | None, new: Json | None) -> None:
             if new is not None:
@@ -178,8 +173,8 @@ class Operator:
     async def _work(self) -> None:
         while True:
             key = await self._queue.get()
-            self.metrics.queue_depth = len(self._queue)
             self.metrics.reconciles[key.level] += 1
+            began = self._clock.monotonic()
             try:
                 await self._reconcile(key)
             except Exception:
@@ -188,6 +183,7 @@ class Operator:
                 self._queue.retry(key)
             finally:
                 self._queue.done(key)
+                self.metrics.reconciled(key.level, self._clock.monotonic() - began)
 
     async def _reconcile(self, key: Key) -> None:
         case = self._reconcilers.case(key)

@@ -5,11 +5,13 @@ grove_api_request_seconds_total{verb,resource}
 grove_writes_total{verb,resource}                 the mutating ones: flat when the cluster is at rest
 grove_watch_age_seconds{resource}                 since a watch was last heard of
 grove_leader                                      1 while this process holds the Lease
-grove_<engine>_...                                whatever the engine counts (reconciles, queue depth, binds)
+grove_<engine>_...                                whatever the engine counts: reconciles, failures, writes by kind,
+                                                  queue depth, gang states, histograms of durations, binds
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -18,11 +20,12 @@ from typing import Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from grove_operator.engine.measures import BOUNDS_S, Histogram
 from grove_operator.kube.health import Handler, Health, ListenError
 from grove_operator.kube.request_log import RequestLog
 
@@ -48,8 +51,8 @@ class Metrics:
     def collect(self) -> Iterator[Metric]:
         yield from _requests(self.log)
         yield GaugeMetricFamily("grove_leader", "1 while this process holds the Lease", value=float(self.is_leader()))
-        for name, value in sorted(_entries(self.engine())):
-            if metric := _engine_metric(f"grove_{self.prefix}_{_snake(name)}", value):
+        for name, value, labels in sorted(_entries(self.engine()), key=lambda entry: entry[0]):
+            if metric := _engine_metric(f"grove_{self.prefix}_{_snake(name)}", value, labels):
                 yield metric
 
     def describe(self) -> Iterable[Metric]:
@@ -93,29 +96,43 @@ def _requests(log: RequestLog) -> Iterator[Metric]:
 _LABELS = ["verb", "resource", "code"]
 
 
-def _entries(source: object) -> Iterator[tuple[str, Any]]:
-    """Name and value of everything countable in a mapping or an object."""
+def _entries(source: object) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
+    """Name, value and names of labels of everything countable in a mapping or an object."""
     if isinstance(source, Mapping):
-        yield from ((str(name), value) for name, value in list(source.items()))
+        yield from ((str(name), value, ()) for name, value in list(source.items()))
     elif is_dataclass(source) and not isinstance(source, type):
-        yield from ((one.name, getattr(source, one.name)) for one in fields(source))
+        yield from ((one.name, getattr(source, one.name), one.metadata.get("labels", ())) for one in fields(source))
     else:
-        yield from vars(source).items()
+        yield from ((name, value, ()) for name, value in vars(source).items())
 
 
-def _engine_metric(name: str, value: Any) -> Metric | None:
+def _engine_metric(name: str, value: Any, labels: tuple[str, ...]) -> Metric | None:
     if isinstance(value, Real):
         return GaugeMetricFamily(name, "Counted by the engine", value=float(value))
     if not isinstance(value, Mapping):
         return None
+    if any(isinstance(one, Histogram) for one in list(value.values())):
+        return _durations(name, value, labels)
     samples = {key: count for key, count in list(value.items()) if isinstance(count, Real)}
     if not samples:
         return None
     width = max(len(_label_values(key)) for key in samples)
-    metric = GaugeMetricFamily(name, "Counted by the engine", labels=[f"label{n}" for n in range(1, width + 1)])
+    said = labels if len(labels) >= width else tuple(f"label{n}" for n in range(1, width + 1))
+    metric = GaugeMetricFamily(name, "Counted by the engine", labels=said)
+    width = len(said)
     for key, count in sorted(samples.items(), key=str):
-        labels = _label_values(key)
-        metric.add_metric([*labels, *[""] * (width - len(labels))], float(count))
+        values = _label_values(key)
+        metric.add_metric([*values, *[""] * (width - len(values))], float(count))
+    return metric
+
+
+def _durations(name: str, value: Mapping[object, Histogram], labels: tuple[str, ...]) -> Metric:
+    metric = HistogramMetricFamily(name, "Durations in seconds", labels=labels)
+    for key, histogram in sorted(value.items(), key=str):
+        counts = list(itertools.accumulate(histogram.counts))
+        buckets = [(f"{bound:g}", n) for bound, n in zip((*BOUNDS_S, float("inf")), counts, strict=True)]
+        buckets[-1] = ("+Inf", counts[-1])
+        metric.add_metric(_label_values(key), buckets, histogram.total_s)
     return metric
 
 

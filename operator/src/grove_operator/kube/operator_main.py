@@ -19,7 +19,7 @@ import kopf
 
 from grove_operator.api.authorizer import trusted_users
 from grove_operator.api.config import OperatorConfiguration
-from grove_operator.api.kinds import CLUSTER_TOPOLOGY_BINDING, POD_CLIQUE_SET, VOLCANO_QUEUE, Json
+from grove_operator.api.kinds import CLUSTER_TOPOLOGY_BINDING, COMPUTE_DOMAIN, POD_CLIQUE_SET, VOLCANO_QUEUE, Json
 from grove_operator.core.settings import Settings
 from grove_operator.dynamo.settings import DynamoSettings
 from grove_operator.engine.operator import Operator
@@ -31,7 +31,7 @@ from grove_operator.kube.gate import Authorizer, Gate
 from grove_operator.kube.health import Handler, Health, ProbeThread, listen_address
 from grove_operator.kube.kopf_thread import AdmissionListener, KopfThread
 from grove_operator.kube.metrics import Metrics, probe_sites
-from grove_operator.kube.process import Process, StartError
+from grove_operator.kube.process import EXIT_NVLINK, Process, StartError
 from grove_operator.kube.roots import RootAudit, RootInbox, live_uids, watch_roots
 from grove_operator.kube.selfcheck import SelfCheck
 from grove_operator.kube.webhooks import SERVED, QueueOf, Topologies, serve_admission
@@ -47,6 +47,7 @@ def main() -> None:
 
 async def operate(this: Process) -> None:
     """Runs until told to stop; raises what ended it otherwise."""
+    await check_nvlink(this)
     with ExitStack() as stack:
         gate = Gate(SERVED, authorizer(this, os.environ))
         files = await _certificates(this, stack)
@@ -76,7 +77,7 @@ async def operate(this: Process) -> None:
             this.request_log,
             "operator",
             is_leader=lambda: election is None or election.is_leader,
-            engine=lambda: operator.metrics,
+            engine=operator.measured,
         )
         probes = ProbeThread(_sites(this, health, metrics))
         probes.start()
@@ -126,6 +127,20 @@ def dynamo_settings(config: OperatorConfiguration) -> DynamoSettings:
         ingress_suffix=said.ingress_suffix,
         mpi_secret=said.mpi_secret,
     )
+
+
+async def check_nvlink(this: Process) -> None:
+    """Raises StartError (exit code 7) where NVLink domains are switched on and the cluster has no such kind."""
+    if not this.config.network.auto_mnnvl_enabled:
+        return
+    try:
+        await this.api.list(COMPUTE_DOMAIN)
+    except NotFound:
+        text = (
+            f"network.autoMNNVLEnabled is true but the cluster does not serve {COMPUTE_DOMAIN.plural} of "
+            f"{COMPUTE_DOMAIN.api_version}; install NVIDIA's DRA driver or switch it off"
+        )
+        raise StartError(text, EXIT_NVLINK) from None
 
 
 def listen_address_of_webhooks(configured: str) -> str:

@@ -36,12 +36,16 @@ from grove_operator.kube.supervisor import Died, Stopped, Supervisor
 
 log = logging.getLogger(__name__)
 
-EXIT_OK, EXIT_USAGE, EXIT_CONFIG, EXIT_START, EXIT_RUNTIME = 0, 1, 2, 4, 6
+EXIT_OK, EXIT_USAGE, EXIT_CONFIG, EXIT_START, EXIT_RUNTIME, EXIT_NVLINK = 0, 1, 2, 4, 6, 7
 RELEASE_TIMEOUT_S = 2.0
 
 
 class StartError(Exception):
-    """The process can't begin its work; exit code 4."""
+    """The process can't begin its work; `code` is its exit code."""
+
+    def __init__(self, message: str, code: int = EXIT_START) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass
@@ -132,7 +136,10 @@ async def _run(program: str, work: Work, config: OperatorConfiguration, connecti
         await work(process)
     except Stopped:
         pass
-    except (StartError, ListenError) as error:
+    except StartError as error:
+        log.error("%s", error)
+        return error.code
+    except ListenError as error:
         log.error("%s", error)
         return EXIT_START
     except Died as error:
