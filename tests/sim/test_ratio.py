@@ -60,6 +60,8 @@ async def test_an_autoscalers_maximum_is_not_passed() -> None:
         await w.rest()
         await scale(w, SCALING_GROUP, "web-0-decode", 8)
         assert sizes(w) == (2, 8)
+        await scale(w, POD_CLIQUE, "web-0-prefill", 5)  # by hand it may be, and is not taken back
+        assert sizes(w) == (5, 10)
 
 
 async def test_a_ratio_that_cannot_be_read_is_told_and_changes_nothing() -> None:

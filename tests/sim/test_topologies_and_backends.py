@@ -33,6 +33,10 @@ def keys_of(w: World, name: str = "fabric") -> list[str]:
     return [level["nodeLabel"] for level in topology["spec"]["levels"]]
 
 
+def uid(w: World) -> str:
+    return str((w.api.find(KAI_TOPOLOGY, "", "fabric") or {})["metadata"]["uid"])
+
+
 def drift(w: World) -> tuple[str, str]:
     live = w.api.find(CLUSTER_TOPOLOGY_BINDING, "", "fabric")
     said = conditions.find(live, DRIFT) or {"status": "", "reason": ""}
@@ -49,10 +53,12 @@ async def test_a_topology_is_made_and_made_anew_when_the_levels_change_or_somebo
         await w.rest()
         assert keys_of(w) == ["t/zone", "t/rack"]
         assert drift(w) == ("False", "InSync")
+        first = uid(w)
         levels = binding("zone", "block", "rack")["spec"]
         await w.api.patch(CLUSTER_TOPOLOGY_BINDING, None, "fabric", {"spec": levels})
         await w.rest()
         assert keys_of(w) == ["t/zone", "t/block", "t/rack"]
+        assert uid(w) != first  # KAI refuses other levels in a patch
         await w.api.patch(KAI_TOPOLOGY, None, "fabric", {"spec": {"levels": [{"nodeLabel": "other"}]}})
         await w.rest()
         assert keys_of(w) == ["t/zone", "t/block", "t/rack"]
