@@ -81,6 +81,28 @@ async def test_a_claim_keeps_the_spec_it_was_made_with() -> None:
         assert w.writes_of("operator") == before
 
 
+async def test_a_template_object_that_goes_leaves_its_claims_and_the_pods_that_use_them() -> None:
+    async with world() as w:
+        await w.api.create(RESOURCE_CLAIM_TEMPLATE, "pool", template())
+        own: Json = {**clique("b", 1), "resourceSharing": [{"name": "nic", "namespace": "pool", "scope": "PerReplica"}]}
+        pcs = outside()
+        pcs["spec"]["template"]["cliques"].append(own)
+        await w.apply(pcs)
+        await w.rest()
+        assert w.names(RESOURCE_CLAIM) == ["web-0-b-0-nic", "web-0-nic"]
+        await w.api.delete(RESOURCE_CLAIM_TEMPLATE, "pool", "nic")
+        await w.rest()
+        assert w.names(RESOURCE_CLAIM) == ["web-0-b-0-nic", "web-0-nic"]
+        await w.api.delete(POD, "ml", w.pods("web-0-a")[0]["metadata"]["name"])
+        await scale(w, POD_CLIQUE, "web-0-b", 2)
+        assert (len(w.pods("web-0-a")), len(w.pods("web-0-b"))) == (2, 1)  # one has its claims, the other can't
+        errors = (w.api.find(POD_CLIQUE, "ml", "web-0-b") or {})["status"]["lastErrors"]
+        assert [error["code"] for error in errors] == ["ERR_SYNC_PCLQ_RESOURCE_CLAIM"]
+        await w.api.create(RESOURCE_CLAIM_TEMPLATE, "pool", template())
+        await w.rest()
+        assert len(w.pods("web-0-b")) == 2
+
+
 async def test_claims_follow_every_level_of_scaling_and_what_a_pod_uses_stays() -> None:
     async with world() as w:
         await w.apply(shared_at_all_levels())

@@ -7,6 +7,7 @@ from grove_operator.api.kinds import (
     HPA,
     POD,
     POD_CLIQUE,
+    POD_CLIQUE_SET,
     POD_GANG,
     ROLE,
     ROLE_BINDING,
@@ -143,3 +144,34 @@ async def test_the_loss_of_all_scheduled_pods_is_told_once_and_a_wanted_zero_is_
         await w.api.patch(POD_CLIQUE, "ml", "web-0-a", {"spec": {"replicas": 0}})
         await w.rest()
         assert not [e for e in w.api.objects(EVENT) if e["reason"] == "AllScheduledReplicasLost"]
+
+
+async def test_a_gang_gains_and_loses_its_sets_labels_and_keeps_those_of_others() -> None:
+    pcs = podcliqueset([clique("a", 1)])
+    pcs["metadata"] |= {"labels": {"team": "x", "grove.io/own": "y"}, "annotations": {"note": "1"}}
+    async with world() as w:
+        await w.apply(pcs)
+        await w.rest()
+        theirs: Json = {"metadata": {"labels": {"their": "label"}, "annotations": {"their": "note"}}}
+        await w.api.patch(POD_GANG, "ml", "web-0", theirs)
+        change: Json = {"metadata": {"labels": {"team": None, "new": "z"}, "annotations": {"note": None}}}
+        await w.api.patch(POD_CLIQUE_SET, "ml", "web", change)
+        await w.rest()
+        meta = w.api.objects(POD_GANG)[0]["metadata"]
+        assert "team" not in meta["labels"]
+        assert (meta["labels"]["new"], meta["labels"]["their"]) == ("z", "label")
+        assert "grove.io/own" not in meta["labels"]
+        assert "note" not in meta["annotations"]
+        assert meta["annotations"]["their"] == "note"
+
+
+async def test_metrics_that_leave_the_template_leave_the_autoscaler() -> None:
+    metrics: Json = [{"type": "Resource", "resource": {"name": "memory", "target": {"type": "Utilization"}}}]
+    async with world() as w:
+        await w.apply(podcliqueset([clique("a", 1, autoScalingConfig={"maxReplicas": 3, "metrics": metrics})]))
+        await w.rest()
+        assert w.api.objects(HPA)[0]["spec"]["metrics"] == metrics
+        template = podcliqueset([clique("a", 1, autoScalingConfig={"maxReplicas": 3})])["spec"]["template"]
+        await w.api.patch(POD_CLIQUE_SET, "ml", "web", {"spec": {"template": template}})
+        await w.rest()
+        assert [m["resource"]["name"] for m in w.api.objects(HPA)[0]["spec"]["metrics"]] == ["cpu"]

@@ -151,6 +151,15 @@ async def test_a_podgroup_follows_its_gang_keeps_what_kai_owns_and_comes_back() 
         assert w.names(KAI_POD_GROUP) == []
 
 
+async def test_a_queue_that_only_the_cliques_name_is_the_gangs() -> None:
+    pods: Json = {"schedulerName": "kai-scheduler"}
+    named: Json = {**clique("a", 1, podSpec=pods), "annotations": {"kai.scheduler/queue": "from-clique"}}
+    async with world(KAI) as w:
+        await w.apply(podcliqueset([named, clique("b", 1, podSpec=pods)]))
+        await w.rest()
+        assert w.api.objects(KAI_POD_GROUP)[0]["spec"]["queue"] == "from-clique"
+
+
 async def test_a_topology_level_that_vanishes_frees_the_gang_and_its_podgroup_and_one_that_returns_binds_them() -> None:
     pack: Json = {"topologyName": "fabric", "pack": {"required": "rack"}}
     async with world(KAI) as w:

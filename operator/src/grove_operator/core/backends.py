@@ -20,6 +20,7 @@ from grove_operator.api.constants import LABEL_POD_CLIQUE, LABEL_POD_GANG, SCHED
 from grove_operator.api.kinds import Json
 from grove_operator.core import kai
 from grove_operator.core.objects import label
+from grove_operator.core.template import Template
 
 
 class Backend(Protocol):
@@ -32,8 +33,8 @@ class Backend(Protocol):
         """Add to a pod to be what the scheduler finds its gang by."""
         ...
 
-    def gang_annotations(self) -> Mapping[str, str]:
-        """What stands on every PodGang of this scheduler."""
+    def gang_annotations(self, template: Template) -> Mapping[str, str]:
+        """What stands on every PodGang of this scheduler beside what the set itself says."""
         ...
 
     def gang_objects(self, gang: Json) -> tuple[Json, ...]:
@@ -54,7 +55,7 @@ class NameOnly:
     def mark_pod(self, pod: Json) -> None:
         return
 
-    def gang_annotations(self) -> Mapping[str, str]:
+    def gang_annotations(self, template: Template) -> Mapping[str, str]:
         return {}
 
     def gang_objects(self, gang: Json) -> tuple[Json, ...]:
@@ -85,8 +86,11 @@ class Kai(NameOnly):
         )
         meta["labels"][kai.SUBGROUP_NAME] = label(pod, LABEL_POD_CLIQUE)
 
-    def gang_annotations(self) -> Mapping[str, str]:
-        return {kai.SKIP_POD_GROUPER: "true"}
+    def gang_annotations(self, template: Template) -> Mapping[str, str]:
+        said = [*template.mirrored_labels, *template.mirrored_annotations]
+        queues = (c.labels.get(kai.QUEUE) or c.annotations.get(kai.QUEUE) for c in template.cliques)
+        queue = next((queue for queue in queues if queue), "")
+        return {kai.SKIP_POD_GROUPER: "true", **({kai.QUEUE: queue} if queue and kai.QUEUE not in said else {})}
 
     def gang_objects(self, gang: Json) -> tuple[Json, ...]:
         return (kai.pod_group(gang),)

@@ -75,6 +75,7 @@ class GroupView:
 class CliqueView:
     """A PodClique `obj` with its pods (terminating ones too) and the gang it belongs to.
 
+    `claims`: names of the live ResourceClaims that its pods may use.
     `previous_uids`: UID of the newest pod that was ever seen at an index, for indices without an active pod.
     `scheduled`: scheduled pods of every PodClique that the base gang names, absent when that PodClique is.
     `peers`: standalone PodCliques and groups of the same replica, itself included; only for coherent updates.
@@ -90,3 +91,4 @@ class CliqueView:
     troubles: tuple[Trouble, ...] = ()
     peers: Mapping[str, Json] = field(default_factory=dict)
     claim_templates: ClaimTemplates = field(default_factory=dict)
+    claims: frozenset[str] = frozenset()

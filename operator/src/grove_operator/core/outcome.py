@@ -36,8 +36,8 @@ class Outcome:
     time and will soon change by itself, so that writing it can wait. `doomed`: objects at one remove, owned by what
     the reconciled object owns, that must go now. `is_urgent`: the status is a decision that others wait for.
     `once` are objects to make where none has their name; nobody owns them, and they are never changed afterwards.
-    `troubles` keep something from being wished for; they are shown like refused writes, and what they are about is
-    looked at again when it changes.
+    `kept` stay if they exist, as they are, and are not made. `troubles` keep something from being wished for; they are
+    shown like refused writes, and what they are about is looked at again when it changes.
     """
 
     children: tuple[Json, ...] = ()
@@ -50,3 +50,4 @@ class Outcome:
     is_urgent: bool = False
     once: tuple[Json, ...] = ()
     troubles: tuple[Trouble, ...] = ()
+    kept: tuple[ObjectKey, ...] = ()

@@ -28,13 +28,13 @@ from grove_operator.core import podstate
 from grove_operator.core.availability import least, lost_all
 from grove_operator.core.cliques import origin_of
 from grove_operator.core.objects import is_terminating, label
-from grove_operator.core.observed import CliqueView
+from grove_operator.core.observed import CliqueView, Trouble
 from grove_operator.core.outcome import EventSpec, Outcome
 from grove_operator.core.podcliqueset import last_errors
 from grove_operator.core.pods import Place, pod
 from grove_operator.core.replacement import Successor, successors
 from grove_operator.core.settings import Settings
-from grove_operator.core.sharing import Claims, Seat, claims_of_pod, clique_claims, missing_templates
+from grove_operator.core.sharing import Claims, Seat, claims_of_pod, clique_claims, lacking_templates
 from grove_operator.core.startup import clique_minima
 from grove_operator.core.strategy import UPDATE_IN_PROGRESS, entry_of, is_running
 from grove_operator.core.updates import clique_step, replaces_placed
@@ -50,17 +50,18 @@ def reconcile(view: CliqueView, now: datetime, settings: Settings) -> Outcome:
     step = clique_step(view, kept, now)
     kept = [p for p in kept if p["metadata"]["uid"] not in step.doomed]
     children = [_held(view, p) for p in kept]
-    claims, may_create = _claims(view, kept, replicas)
-    view = replace(view, troubles=(*view.troubles, *claims.troubles))
+    claims = _claims(view, kept, replicas)
     children += claims.manifests
+    lacking: list[Trouble] = []
     events: list[EventSpec] = []
     waits_s: list[float] = []
     for successor in successors(free_indices(kept, replicas - len(kept)), view.pods, now):
-        if successor.ended and (successor.wait_s or not may_create):
+        lacks = _lacking(view, successor.index)
+        lacking += lacks
+        if successor.ended and (successor.wait_s or lacks):
             children.append(_held(view, successor.ended))
             waits_s += [successor.wait_s] if successor.wait_s else []
-            continue
-        if not may_create:
+        if successor.wait_s or lacks:
             continue
         children.append(_new_pod(view, successor, step.doomed, settings))
         if successor.ended and not is_terminating(successor.ended):
@@ -68,7 +69,8 @@ def reconcile(view: CliqueView, now: datetime, settings: Settings) -> Outcome:
     is_up = sum(podstate.is_ready(p) for p in kept) >= least(view.obj)
     is_settled = is_up or any(podstate.is_refused(p) for p in kept)
     is_starting = not is_settled and not conditions.is_true(view.obj, CONDITION_EVER_SCHEDULED)
-    status = _status(view, step.progress, now)
+    troubles = tuple(dict.fromkeys([*claims.troubles, *lacking]))
+    status = _status(replace(view, troubles=(*view.troubles, *troubles)), step.progress, now)
     events += lost_all(view.obj, status)
     return Outcome(
         tuple(children),
@@ -77,19 +79,32 @@ def reconcile(view: CliqueView, now: datetime, settings: Settings) -> Outcome:
         tuple(events),
         is_starting=is_starting,
         is_urgent=step.is_decision,
-        troubles=claims.troubles,
+        troubles=troubles,
+        kept=claims.kept,
     )
 
 
-def _claims(view: CliqueView, kept: list[Json], replicas: int) -> tuple[Claims, bool]:
-    """The clique's own claims, one for each index in use too, and whether pods may be made: all templates exist."""
+def _claims(view: CliqueView, kept: list[Json], replicas: int) -> Claims:
+    """The clique's own claims, one for each index in use too."""
     origin = origin_of(view.template, view.obj)
     if origin is None:
-        return Claims(), True
+        return Claims()
     indices = {*range(replicas), *(index for p in kept if (index := podstate.pod_index(p)) is not None)}
-    own = clique_claims(view.template, origin.clique, view.obj, indices, view.claim_templates)
-    missing = missing_templates(view.template, origin.clique, view.claim_templates)
-    return Claims(own.manifests, tuple(dict.fromkeys([*own.troubles, *missing]))), not missing
+    return clique_claims(view.template, origin.clique, view.obj, indices, view.claim_templates)
+
+
+def _seat(view: CliqueView, index: int) -> Seat | None:
+    origin = origin_of(view.template, view.obj)
+    if origin is None:
+        return None
+    name, group = view.obj["metadata"]["name"], label(view.obj, LABEL_SCALING_GROUP)
+    return Seat(origin.clique, name, origin.i, index, origin.group, group, origin.j)
+
+
+def _lacking(view: CliqueView, index: int) -> list[Trouble]:
+    """What keeps the pod at `index` from being made."""
+    seat = _seat(view, index)
+    return lacking_templates(view.template, seat, view.claim_templates, view.claims) if seat else []
 
 
 def free_indices(pods: list[Json], count: int) -> Iterator[int]:
@@ -164,11 +179,8 @@ def _new_pod(view: CliqueView, successor: Successor, doomed: frozenset[str], set
     group_replica = int(label(view.obj, LABEL_SCALING_GROUP_REPLICA_INDEX) or 0)
     minima = clique_minima(view.template, int(label(view.obj, LABEL_PCS_REPLICA_INDEX)), group_replica)
     waits_for = [(parent, minima.get(parent, 1)) for parent in parents]
-    origin, claims = origin_of(view.template, view.obj), []
-    if origin:
-        name, group = view.obj["metadata"]["name"], label(view.obj, LABEL_SCALING_GROUP)
-        seat = Seat(origin.clique, name, origin.i, successor.index, origin.group, group, origin.j)
-        claims = claims_of_pod(view.template, seat)
+    seat = _seat(view, successor.index)
+    claims = claims_of_pod(view.template, seat) if seat else []
     previous = _newest_at(view.pods, successor.index) or view.previous_uids.get(successor.index, "")
     took_over = _took_over(view, successor.index, doomed)
     place = Place(successor.index, previous, successor.ends, waits_for, took_over, claims)

@@ -38,7 +38,7 @@ def reconcile(view: SetView, now: datetime, settings: Settings) -> Outcome:
     status, wake_after_s = _status(replace(view, troubles=(*view.troubles, *troubles)), now, settings)
     children = (*shared_children(view.template), *claims.manifests)
     is_urgent = rollout.is_decision(view.template, status)
-    return Outcome(children, status, wake_after_s, is_urgent=is_urgent, troubles=troubles)
+    return Outcome(children, status, wake_after_s, is_urgent=is_urgent, troubles=troubles, kept=claims.kept)
 
 
 def shared_children(template: Template) -> list[Json]:

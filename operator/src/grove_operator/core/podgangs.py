@@ -26,6 +26,7 @@ from grove_operator.api.kinds import POD_GANG, Json
 from grove_operator.core import podstate
 from grove_operator.core.availability import least
 from grove_operator.core.backends import backend_of
+from grove_operator.core.mirror import mirrored
 from grove_operator.core.objects import child, is_terminating, label
 from grove_operator.core.observed import ReplicaView
 from grove_operator.core.settings import Settings
@@ -105,8 +106,9 @@ def _manifest(view: ReplicaView, gang: Gang, live: Json | None, now: datetime, s
     if template.spread:
         spec["spreadConstraints"] = list(template.spread)
     scheduler = next((c.scheduler_name for c in template.cliques if c.scheduler_name), s.scheduler_name)
-    annotations = {**template.mirrored_annotations, **backend_of(scheduler, s.backends).gang_annotations()}
-    labels = {**template.mirrored_labels, LABEL_SCHEDULER_NAME: scheduler, LABEL_PCS_REPLICA_INDEX: str(view.index)}
+    labels, annotations = mirrored(template, live)
+    annotations |= backend_of(scheduler, s.backends).gang_annotations(template)
+    labels |= {LABEL_SCHEDULER_NAME: scheduler, LABEL_PCS_REPLICA_INDEX: str(view.index)}
     return child(
         POD_GANG,
         template.obj,

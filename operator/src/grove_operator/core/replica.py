@@ -49,7 +49,15 @@ def reconcile(view: ReplicaView, now: datetime, settings: Settings) -> Outcome:
     if doomed:
         what = f"minAvailable of replica {i} was breached for all of terminationDelay: deleted {len(doomed)} PodCliques"
         events.append(EventSpec(template.obj, "PodCliqueSetReplicaDeleteSuccessful", what))
-    return Outcome(tuple(children), None, verdict.wake_after_s, tuple(events), doomed=doomed, troubles=claims.troubles)
+    return Outcome(
+        tuple(children),
+        None,
+        verdict.wake_after_s,
+        tuple(events),
+        doomed=doomed,
+        troubles=claims.troubles,
+        kept=claims.kept,
+    )
 
 
 def _sized(clique: Json, view: ReplicaView) -> Json:
@@ -111,6 +119,12 @@ def scaling_group(template: Template, i: int, group: Group) -> Json:
     )
 
 
+DEFAULT_METRICS: list[Json] = [
+    {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
+]
+"""Kubernetes' own, said aloud: otherwise metrics that a user takes out of the template would stay."""
+
+
 def autoscalers(template: Template, i: int) -> Iterator[Json]:
     for clique in template.standalone:
         if config := clique.spec.get("autoScalingConfig"):
@@ -129,7 +143,6 @@ def _autoscaler(template: Template, i: int, kind: Kind, target: str, config: Jso
         "minReplicas": replicas if least is None else least,
         "maxReplicas": config["maxReplicas"],
     }
-    if config.get("metrics"):
-        spec["metrics"] = config["metrics"]
+    spec["metrics"] = config.get("metrics") or DEFAULT_METRICS
     labels = {LABEL_PCS_REPLICA_INDEX: str(i)}
     return child(HPA, template.obj, target, template.name, COMPONENT_HPA, labels=labels, spec=spec)

@@ -63,6 +63,7 @@ def reconcile(view: GroupView, now: datetime) -> Outcome:
         is_starting=is_starting,
         is_urgent=step.is_decision,
         troubles=claims.troubles,
+        kept=claims.kept,
     )
 
 

@@ -6,12 +6,13 @@
     PodClique      <podclique>-all-<entry>     <podclique>-<n>-<entry>      one for each pod index
 
 A claim's spec comes from the set's own `resourceClaimTemplates`, else from a ResourceClaimTemplate object, and is fixed
-from then on. While such an object is missing the level makes no claims, and no pods that need them.
+from then on. While such an object is missing no claims are made of it, and no pods that need claims which do not exist;
+those that exist stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ from grove_operator.api.constants import (
     LABEL_SCALING_GROUP,
     LABEL_SCALING_GROUP_REPLICA_INDEX,
 )
-from grove_operator.api.kinds import RESOURCE_CLAIM, Json
+from grove_operator.api.kinds import RESOURCE_CLAIM, Json, ObjectKey
 from grove_operator.core.objects import child
 from grove_operator.core.observed import ClaimTemplates, Trouble
 from grove_operator.core.template import Clique, Group, Template
@@ -31,10 +32,11 @@ from grove_operator.core.template import Clique, Group, Template
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The claims of one owner, and what keeps the others from being made."""
+    """The claims of one owner; `kept` stay if they exist, but can't be made: `troubles` say why."""
 
     manifests: tuple[Json, ...] = ()
     troubles: tuple[Trouble, ...] = ()
+    kept: tuple[ObjectKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,26 +91,26 @@ class Seat:
 
 def claims_of_pod(template: Template, seat: Seat) -> list[str]:
     """Names of the claims that a pod uses, from the widest to its own."""
+    return [name for name, _ in _used(template, seat)]
+
+
+def lacking_templates(template: Template, seat: Seat, known: ClaimTemplates, live: Collection[str]) -> list[Trouble]:
+    """What keeps a pod from being made: claims that it uses neither exist (`live`: their names) nor can be made."""
+    used = [entry for name, entry in _used(template, seat) if name not in live]
+    return [trouble for entry in used if (trouble := _missing(template, entry, known, "PCLQ"))]
+
+
+def _used(template: Template, seat: Seat) -> Iterator[tuple[str, Json]]:
     group = seat.group.name if seat.group else ""
     for_set = [e for e in template.sharing if _reaches(e, seat.clique.name, group)]
     for_group = [e for e in seat.group.sharing if _reaches(e, seat.clique.name)] if seat.group else []
-    found: list[str] = []
     for owner, index, entries in (
         (template.name, seat.i, for_set),
         (seat.group_name, seat.j, for_group),
         (seat.clique_name, seat.n, seat.clique.sharing),
     ):
-        found += [_name(owner, None, entry) for entry in entries if not _is_per_replica(entry)]
-        found += [_name(owner, index, entry) for entry in entries if _is_per_replica(entry)]
-    return found
-
-
-def missing_templates(template: Template, clique: Clique, known: ClaimTemplates) -> list[Trouble]:
-    """Templates that do not exist of claims that pods of `clique` use."""
-    group = template.group_of_clique.get(clique.name)
-    entries = [e for e in template.sharing if _reaches(e, clique.name, group.name if group else "")]
-    entries += [e for e in group.sharing if _reaches(e, clique.name)] if group else []
-    return [t for e in (*entries, *clique.sharing) if (t := _missing(template, e, known, "PCLQ"))]
+        yield from ((_name(owner, None, entry), entry) for entry in entries if not _is_per_replica(entry))
+        yield from ((_name(owner, index, entry), entry) for entry in entries if _is_per_replica(entry))
 
 
 def inject_claims(pod_spec: Json, claims: Sequence[str]) -> None:
@@ -157,16 +159,17 @@ def _claims(
 ) -> Claims:
     troubles = tuple(t for e in entries if (t := _missing(template, e, known, level.code)))
     wanted: list[Json] = []
+    kept: list[ObjectKey] = []
     per_index = sorted(set(indices))
     for entry in entries:
+        chosen: list[int | None] = [*per_index] if _is_per_replica(entry) else [None] if shared else []
         if _missing(template, entry, known, level.code):
+            names = (_name(level.name, index, entry) for index in chosen)
+            kept += [ObjectKey(RESOURCE_CLAIM.kind, template.namespace, name) for name in names]
             continue
         spec = _spec(template, entry, known)
-        if _is_per_replica(entry):
-            wanted += [_manifest(template, level, entry, index, spec) for index in per_index]
-        elif shared:
-            wanted.append(_manifest(template, level, entry, None, spec))
-    return Claims(tuple(wanted), troubles)
+        wanted += [_manifest(template, level, entry, index, spec) for index in chosen]
+    return Claims(tuple(wanted), troubles, tuple(kept))
 
 
 def _manifest(template: Template, level: _Level, entry: Json, index: int | None, spec: Json) -> Json:

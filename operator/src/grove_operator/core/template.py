@@ -13,6 +13,9 @@ from typing import Any
 from grove_operator.api.constants import STARTUP_ANY_ORDER
 from grove_operator.api.kinds import Json
 
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""Describes the object that it stands on and no other."""
+
 
 @dataclass(frozen=True)
 class Clique:
@@ -174,4 +177,4 @@ def _group(entry: Json) -> Group:
 
 
 def _without_grove_keys(mapping: Mapping[str, str] | None) -> dict[str, str]:
-    return {k: v for k, v in (mapping or {}).items() if not k.startswith("grove.io/")}
+    return {k: v for k, v in (mapping or {}).items() if not k.startswith("grove.io/") and k != LAST_APPLIED}

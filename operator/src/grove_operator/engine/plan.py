@@ -110,7 +110,7 @@ def plan(outcome: Outcome, owner: Json, existing: Mapping[ObjectKey, Json]) -> P
             foreign.append(key)
         elif not is_terminating(live):
             actions += updates(key, live, child)
-    wanted |= {scale.target for scale in outcome.scales}
+    wanted |= {scale.target for scale in outcome.scales} | set(outcome.kept)
     for key, live in existing.items():
         if key not in wanted and _may_be_deleted(live, uid):
             actions.append(Delete(key, live["metadata"]["uid"]))

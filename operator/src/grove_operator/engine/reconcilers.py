@@ -22,6 +22,7 @@ from grove_operator.api.kinds import (
     POD_CLIQUE_SET,
     POD_GANG,
     POD_GANG_SET,
+    RESOURCE_CLAIM,
     RESOURCE_CLAIM_TEMPLATE,
     SCALING_GROUP,
     Json,
@@ -245,9 +246,18 @@ class Reconcilers:
             tuple(self._troubles(key)),
             self._peers(template, obj),
             self._claim_templates(template),
+            self._live_claims(template, obj),
         )
         outcome = podclique.reconcile(view, self._clock.now(), self._settings)
         return Case(obj, outcome, {key_of(own): own for own in self._cache.owned(obj["metadata"]["uid"])})
+
+    def _live_claims(self, template: Template, clique: Json) -> frozenset[str]:
+        """Names of those at all levels; only asked where a set refers to template objects."""
+        if not external_templates(template):
+            return frozenset()
+        owners = (template.uid, controller_uid(clique), clique["metadata"]["uid"])
+        owned = (obj for uid in owners for obj in self._cache.owned(uid))
+        return frozenset(o["metadata"]["name"] for o in owned if o["kind"] == RESOURCE_CLAIM.kind)
 
     def _pod_gang(self, key: Key) -> Case | None:
         gang = self._cache.get(POD_GANG, key.namespace, key.name)
