@@ -29,7 +29,9 @@ async def test_every_example_is_applied_as_it_is_and_becomes_whole_gangs(operate
     assert len(applied) >= 5
     async with HttpKubeApi.from_kubeconfig(operated.kubeconfig) as api:
         here = Namespace(api, "default")
-        binding: Json = {"metadata": {"name": "default"}, "spec": {"levels": LEVELS}}
+        kind = CLUSTER_TOPOLOGY_BINDING
+        binding: Json = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "default"}}
+        binding["spec"] = {"levels": LEVELS}
         await api.create(CLUSTER_TOPOLOGY_BINDING, None, binding)
         for path in applied:
             await asyncio.to_thread(operated.project.kubectl, "apply", "--server-side", "-f", str(path))
