@@ -16,6 +16,7 @@ from tests.support.project import ROOT
 pytestmark = pytest.mark.needs_tools
 MANIFESTS = sorted((ROOT / "examples").rglob("*.yaml"))
 LEVELS: Json = [{"domain": d, "key": f"topology.kubernetes.io/{d}"} for d in ("zone", "block", "rack")]
+LEVELS.append({"domain": "nvlink", "key": "nvidia.com/gpu.clique"})
 
 
 def sets(path: Path) -> list[Json]:
@@ -40,7 +41,7 @@ async def test_every_example_is_applied_as_it_is_and_becomes_whole_gangs(operate
                 for i in range(replicas):
                     await here.eventually(lambda gang=f"{name}-{i}": is_whole(here, gang))
                 await api.delete(POD_CLIQUE_SET, "default", name)
-            await here.eventually(lambda: no_managed_pods(here))
+        await here.eventually(lambda: no_managed_pods(here))
         await api.delete(CLUSTER_TOPOLOGY_BINDING, None, "default")
 
 
