@@ -10,6 +10,7 @@ import pytest
 
 from grove_operator.api.crds import DEFINITIONS, Definition, all_crds, crd_files, stale_crds, write_crds
 from grove_operator.api.kinds import Json
+from grove_operator.api.reference import reference
 from grove_operator.api.structural import structural_schema
 
 COMMITTED = Path(__file__).parents[3] / "operator" / "crds"
@@ -43,6 +44,14 @@ def nodes(node: Any) -> Iterator[Json]:
 
 def test_the_committed_files_are_what_the_models_generate() -> None:
     assert stale_crds(COMMITTED) == []
+
+
+def test_the_reference_page_is_what_the_models_say() -> None:
+    """`grove crds --reference > docs/api-reference.md` brings it up to date."""
+    page = (COMMITTED.parents[1] / "docs" / "api-reference.md").read_text()
+    assert page == reference()
+    assert page.count("\n## ") == len(DEFINITIONS)
+    assert "| **spec.template.cliques[].name** | string |" in page
 
 
 def test_a_stale_folder_is_noticed_and_repaired(tmp_path: Path) -> None:

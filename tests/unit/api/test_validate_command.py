@@ -9,7 +9,7 @@ import yaml
 from click.testing import CliRunner
 
 from grove_operator.cli import crds, validate
-from tests.unit.api.manifests import TOPOLOGY, changed, clique, pcs, quickstart
+from tests.unit.api.manifests import TOPOLOGY, changed, clique, pcs, podgangset, quickstart
 
 
 def text(*documents: object) -> str:
@@ -68,3 +68,18 @@ def test_crds_are_printed_written_and_checked(tmp_path: Path) -> None:
     assert run(crds.command, ["--write", *where]).exit_code == 0
     assert run(crds.command, ["--check", *where]).exit_code == 0
     assert run(crds.command, ["--check", "--write", *where]).exit_code == 2
+
+
+def test_a_podgangset_is_judged_as_the_podcliqueset_it_becomes_and_its_losses_are_warnings() -> None:
+    result = CliRunner().invoke(validate.command, ["-"], input=text(podgangset()))
+    assert result.exit_code == 0, result.output
+    assert "warning: spec.template.schedulingPolicyConfig.networkPackGroupConfigs[0]: packing of" in result.output
+    broken = changed(podgangset(), "spec.template.podCliqueScalingGroups.0.cliqueNames", ["nobody"])
+    result = CliRunner().invoke(validate.command, ["-"], input=text(broken))
+    assert "podCliqueScalingGroups[0].cliqueNames[0]: clique 'nobody' does not exist" in result.output
+
+
+def test_advice_is_a_warning() -> None:
+    result = CliRunner().invoke(validate.command, ["-"], input=text(pcs(clique("a", pod={"restartPolicy": "Never"}))))
+    assert result.exit_code == 0
+    assert "warning: spec.template.cliques[0].spec.podSpec.restartPolicy: Never: containers that end" in result.output

@@ -56,13 +56,16 @@ class LeaderElection(_Section):
 
     @field_validator("lease_duration", "renew_deadline", "retry_period")
     @classmethod
-    def _is_positive(cls, text: str) -> str:
-        if duration_s(text) <= 0:
-            raise ValueError("must be longer than 0")
+    def _is_a_duration(cls, text: str) -> str:
+        duration_s(text)
         return text
 
     @model_validator(mode="after")
     def _lease_outlives_renewal(self) -> Self:
+        """Only where there are elections: a file that switches them off may say what it likes."""
+        for name in ("lease_duration", "renew_deadline", "retry_period") if self.enabled else ():
+            if duration_s(getattr(self, name)) <= 0:
+                raise ValueError(f"{to_camel(name)} must be longer than 0")
         if self.enabled and duration_s(self.lease_duration) <= duration_s(self.renew_deadline):
             raise ValueError(f"leaseDuration {self.lease_duration} must exceed renewDeadline {self.renew_deadline}")
         return self

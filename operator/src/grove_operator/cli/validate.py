@@ -15,8 +15,11 @@ from grove_operator.api import kinds
 from grove_operator.api.core_schemas import kubernetes_version
 from grove_operator.api.defaults import default_dynamographdeployment, default_podcliqueset
 from grove_operator.api.kinds import Json, Kind
+from grove_operator.api.podgangset_conversion import converted
 from grove_operator.api.validation import (
+    Advice,
     Fault,
+    advise_podcliqueset,
     pruned_fields,
     validate_clustertopologybinding,
     validate_dynamographdeployment,
@@ -50,8 +53,8 @@ class Verdict:
     faults: tuple[Fault, ...]
     is_ours: bool
     """False for kinds that are none of this project's: they are left to others."""
-    warnings: tuple[str, ...] = ()
-    """Paths inside Kubernetes' own types that the API server would prune: unknown there, or newer than our schemas."""
+    warnings: tuple[Advice, ...] = ()
+    """What is allowed and probably not meant; fields inside Kubernetes' own types that the API server would prune."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -110,8 +113,14 @@ def _verdict(document: Document, topologies: Mapping[str, Json] | None) -> Verdi
     if missing:
         return Verdict(document, missing, is_ours=True)
     faults: list[Fault] | None
+    warnings = [Advice(path, PRUNED) for path in pruned_fields(body)]
     if _is(body, kinds.POD_CLIQUE_SET):
-        faults = validate_podcliqueset(default_podcliqueset(body, with_schema_defaults=True), topologies=topologies)
+        filled = default_podcliqueset(body, with_schema_defaults=True)
+        faults = validate_podcliqueset(filled, topologies=topologies)
+        warnings += advise_podcliqueset(filled, topologies=topologies) if not faults else []
+    elif _is(body, kinds.POD_GANG_SET):
+        faults, lost = _as_podcliqueset(body, topologies)
+        warnings += lost
     elif _is(body, kinds.DYNAMO_GRAPH_DEPLOYMENT):
         filled = default_dynamographdeployment(body, with_schema_defaults=True)
         faults = validate_dynamographdeployment(filled, topologies=topologies)
@@ -119,7 +128,17 @@ def _verdict(document: Document, topologies: Mapping[str, Json] | None) -> Verdi
         faults = validate_clustertopologybinding(body)
     else:
         faults = validate_schema(body)
-    return Verdict(document, tuple(faults or ()), is_ours=faults is not None, warnings=tuple(pruned_fields(body)))
+    return Verdict(document, tuple(faults or ()), is_ours=faults is not None, warnings=tuple(warnings))
+
+
+def _as_podcliqueset(body: Json, topologies: Mapping[str, Json] | None) -> tuple[list[Fault], list[Advice]]:
+    """Faults of a PodGangSet and of the PodCliqueSet that it becomes, and what that one can't carry."""
+    if faults := validate_schema(body):
+        return faults, []
+    conversion = converted(body)
+    filled = default_podcliqueset(conversion.pod_clique_set, with_schema_defaults=True)
+    lost = [Advice(*text.split(": ", 1)) for text in conversion.lost]
+    return validate_podcliqueset(filled, topologies=topologies), lost
 
 
 def _is(body: Any, kind: Kind) -> bool:
@@ -135,7 +154,7 @@ def as_text(verdicts: list[Verdict]) -> str:
         elif not verdict.faults:
             lines.append(f"{where}: ok")
         lines += [f"{where}: {fault}" for fault in verdict.faults]
-        lines += [f"{where}: warning: {path}: {PRUNED}" for path in verdict.warnings]
+        lines += [f"{where}: warning: {advice}" for advice in verdict.warnings]
     total = sum(len(verdict.faults) for verdict in verdicts)
     checked = sum(verdict.is_ours for verdict in verdicts)
     lines.append(f"{checked} checked, {total} fault{'' if total == 1 else 's'}")
@@ -156,7 +175,7 @@ def as_json(verdicts: list[Verdict]) -> str:
                 "name": metadata.get("name") if isinstance(metadata, Mapping) else None,
                 "checked": verdict.is_ours,
                 "faults": [dataclasses.asdict(fault) for fault in verdict.faults],
-                "warnings": [{"field": path, "message": PRUNED} for path in verdict.warnings],
+                "warnings": [dataclasses.asdict(advice) for advice in verdict.warnings],
             }
         )
     return json.dumps(out, indent=2)
