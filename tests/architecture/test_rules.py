@@ -80,3 +80,40 @@ def test_no_file_names_this_machine_or_a_registry() -> None:
         and hosts.search(path.read_text())
     ]
     assert found == []
+
+
+OWN_KEY = re.compile(r"(^|[^a-z.])(scheduling\.)?grove\.io/|^GROVE_(PCS|PCLQ|PCSG|HEADLESS)[A-Z_]*$")
+
+
+def spelled_keys(source: str) -> list[str]:
+    """String literals (docstrings aside) that spell a label, annotation, finalizer or pod variable of Grove's."""
+    tree = ast.parse(source)
+    docs = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    texts = (
+        n for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str) and id(n) not in docs
+    )
+    return [node.value for node in texts if OWN_KEY.search(node.value)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path for path in SOURCES if not {"api", "initc"} & set(path.relative_to(ROOT).parts)
+    ],  # initc has the standard library alone
+    ids=lambda p: str(p.relative_to(ROOT)),
+)
+def test_labels_annotations_and_variables_are_spelled_in_api_alone(path: Path) -> None:
+    assert [key for key in spelled_keys(path.read_text()) if not key.startswith("grove.io/v1")] == []
+
+
+def test_the_rule_of_spelled_keys_finds_what_it_forbids() -> None:
+    planted = (
+        '"""grove.io/doc"""\nA = "grove.io/podgang"\nB = f"metadata.labels[\'grove.io/x\']"\nC = "GROVE_PCS_NAME"\n'
+    )
+    assert len(spelled_keys(planted)) == 3

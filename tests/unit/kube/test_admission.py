@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import random
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ from grove_operator.api.defaults import default_podcliqueset
 from grove_operator.api.kinds import CLUSTER_TOPOLOGY_BINDING, DYNAMO_GRAPH_DEPLOYMENT, POD_CLIQUE_SET, Json, Kind
 from grove_operator.engine.ports import Overloaded
 from grove_operator.kube.webhooks import mentions_topology, serve_admission
+from tests.support.malformed import malformed
+from tests.unit.api.manifests import everything
 
 
 class Admission:
@@ -182,3 +185,16 @@ def test_topology_is_found_wherever_it_is_mentioned() -> None:
     assert mentions_topology({"spec": {"template": {"cliques": [{"topologyConstraint": {}}]}}})
     assert mentions_topology({"metadata": {"annotations": {"grove.io/topology-name": "x"}}})
     assert not mentions_topology(pod_clique_set())
+
+
+@pytest.mark.parametrize("path", ["default-podcliqueset", "validate-podcliqueset"])
+async def test_whatever_the_object_holds_the_answer_is_yes_or_a_list_of_faults(admission: Admission, path: str) -> None:
+    """Never 500, which would be our own failure. Metadata stays as an API server has checked it."""
+    chance = random.Random(7)
+    codes = set[int]()
+    for _ in range(150):
+        obj = {**malformed(everything(), chance), "metadata": {"name": "web", "namespace": "default"}}
+        old = chance.choice((None, everything()))
+        answer = await admission.ask(path, POD_CLIQUE_SET, obj, old)
+        codes.add(0 if answer["allowed"] else answer["status"]["code"])
+    assert codes <= {0, 422}

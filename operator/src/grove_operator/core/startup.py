@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from grove_operator.api import names
-from grove_operator.api.constants import INIT_CONTAINER, STARTUP_ANY_ORDER, STARTUP_EXPLICIT
+from grove_operator.api.constants import INIT_CONTAINER, LABEL_POD_GANG, STARTUP_ANY_ORDER, STARTUP_EXPLICIT
 from grove_operator.api.kinds import Json
 from grove_operator.core.template import Clique, Group, Template
 
@@ -59,7 +59,7 @@ def add_init_container(pod_spec: Json, pcs: str, waits_for: Sequence[tuple[str, 
             "downwardAPI": {
                 "items": [
                     {"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}},
-                    {"path": "podgangname", "fieldRef": {"fieldPath": "metadata.labels['grove.io/podgang']"}},
+                    {"path": "podgangname", "fieldRef": {"fieldPath": f"metadata.labels['{LABEL_POD_GANG}']"}},
                 ]
             },
         },

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from grove_operator.api.constants import STARTUP_ANY_ORDER
+from grove_operator.api.constants import GROVE_PREFIX, STARTUP_ANY_ORDER
 from grove_operator.api.kinds import Json
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -177,4 +177,4 @@ def _group(entry: Json) -> Group:
 
 
 def _without_grove_keys(mapping: Mapping[str, str] | None) -> dict[str, str]:
-    return {k: v for k, v in (mapping or {}).items() if not k.startswith("grove.io/") and k != LAST_APPLIED}
+    return {k: v for k, v in (mapping or {}).items() if not k.startswith(GROVE_PREFIX) and k != LAST_APPLIED}

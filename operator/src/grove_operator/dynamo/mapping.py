@@ -10,12 +10,13 @@ from typing import Any
 
 from grove_operator.api.constants import STARTUP_ANY_ORDER, STARTUP_EXPLICIT
 from grove_operator.api.kinds import POD_CLIQUE_SET, Json
+from grove_operator.api.rules_backend import VOLCANO_QUEUE
 from grove_operator.dynamo.access import discovery_access, shared_access
 from grove_operator.dynamo.cliques import cliques, graph_topology, group
 from grove_operator.dynamo.graph import Graph
 from grove_operator.dynamo.labels import GRAPH_LABEL
 from grove_operator.dynamo.owned import owned
-from grove_operator.dynamo.schedulers import SET_VOLCANO_QUEUE, volcano_queue
+from grove_operator.dynamo.schedulers import volcano_queue
 from grove_operator.dynamo.services import claims, ingresses, model_services, picker_configs, services
 from grove_operator.dynamo.settings import DynamoSettings
 
@@ -84,7 +85,7 @@ def _set(graph: Graph, restarts: Mapping[str, str]) -> Json:
         spec["updateStrategy"] = {"type": strategy}
     annotations = dict(graph.spec.get("annotations") or {})
     if queue := volcano_queue(graph):
-        annotations[SET_VOLCANO_QUEUE] = queue
+        annotations[VOLCANO_QUEUE] = queue
     labels = {**(graph.spec.get("labels") or {}), GRAPH_LABEL: graph.name}
     annotations[APPLIED_HASH] = _digest([spec, labels, annotations])
     return owned(graph, POD_CLIQUE_SET, graph.set_name, labels, annotations, spec=spec)

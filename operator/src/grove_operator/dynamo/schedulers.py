@@ -11,7 +11,6 @@ from grove_operator.dynamo.graph import Component, Graph, MappingError
 from grove_operator.dynamo.settings import KAI
 
 KAI_QUEUE, VOLCANO_QUEUE = "nvidia.com/kai-scheduler-queue", "nvidia.com/volcano-queue"
-SET_VOLCANO_QUEUE = "scheduling.grove.io/volcano-queue"
 VOLCANO = "volcano"
 DEFAULT_KAI_QUEUE = "dynamo"
 

@@ -17,6 +17,7 @@ from typing import Any
 import kopf
 
 from grove_operator.api.config import OperatorConfiguration
+from grove_operator.api.constants import ANNOTATION_TOPOLOGY_NAME
 from grove_operator.api.defaults import default_podcliqueset
 from grove_operator.api.kinds import (
     CLUSTER_TOPOLOGY_BINDING,
@@ -92,7 +93,7 @@ def mentions_topology(value: object) -> bool:
     """Whether any key of the object is a topology constraint or the topology annotation."""
     if isinstance(value, Mapping):
         return any(
-            key in ("topologyConstraint", "grove.io/topology-name") or mentions_topology(part)
+            key in ("topologyConstraint", ANNOTATION_TOPOLOGY_NAME) or mentions_topology(part)
             for key, part in value.items()
         )
     return isinstance(value, list) and any(mentions_topology(part) for part in value)

@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from grove_operator.api import kinds
+from grove_operator.api.constants import GROVE_PREFIX
 from grove_operator.api.kinds import Json, Kind
 
 IDENTITY = (
     "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
     "ownerReferences",
 )  # fmt: skip
-ANNOTATIONS = ("grove.io/", "nvidia.com/")
+ANNOTATIONS = (GROVE_PREFIX, f"{kinds.DYNAMO_GROUP}/")
 POD_SPEC = (
     "nodeName", "schedulerName", "schedulingGates", "nodeSelector", "affinity", "tolerations", "overhead", "priority",
     "priorityClassName", "topologySpreadConstraints", "hostNetwork", "resources", "resourceClaims", "hostname",
