@@ -79,6 +79,13 @@ def test_a_podgangset_is_judged_as_the_podcliqueset_it_becomes_and_its_losses_ar
     assert "podCliqueScalingGroups[0].cliqueNames[0]: clique 'nobody' does not exist" in result.output
 
 
+def test_files_may_be_named_as_kubectl_has_it(tmp_path: Path) -> None:
+    file = tmp_path / "set.yaml"
+    file.write_text(text(pcs(clique("a"))))
+    assert "podcliqueset web: ok" in CliRunner().invoke(validate.command, ["-f", str(file)]).output
+    assert CliRunner().invoke(validate.command, []).exit_code == 2
+
+
 def test_advice_is_a_warning() -> None:
     result = CliRunner().invoke(validate.command, ["-"], input=text(pcs(clique("a", pod={"restartPolicy": "Never"}))))
     assert result.exit_code == 0

@@ -58,9 +58,17 @@ class Verdict:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("files", nargs=-1, required=True, type=click.File("r", encoding="utf-8"), metavar="FILE...")
+@click.argument("files", nargs=-1, type=click.File("r", encoding="utf-8"), metavar="[FILE]...")
+@click.option(
+    "-f",
+    "--filename",
+    "named",
+    multiple=True,
+    type=click.File("r", encoding="utf-8"),
+    help="The same, as kubectl has it.",
+)
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def command(files: tuple[TextIO, ...], output: str) -> None:
+def command(files: tuple[TextIO, ...], named: tuple[TextIO, ...], output: str) -> None:
     """Check manifests with the rules that admission applies, and report every fault at once.
 
     FILE is YAML or JSON with any number of documents; - reads standard input. Defaults are filled in first, as the
@@ -71,10 +79,13 @@ def command(files: tuple[TextIO, ...], output: str) -> None:
     \b
     Examples:
       grove validate graph.yaml
+      grove validate -f graph.yaml -f topology.yaml
       kustomize build . | grove validate -
       grove validate -o json examples/*.yaml | jq '.[].faults[]'
     """
-    documents = [document for file in files for document in read_documents(file.name, file)]
+    if not (files or named):
+        raise click.UsageError("name a file, or - for standard input")
+    documents = [document for file in (*files, *named) for document in read_documents(file.name, file)]
     verdicts = judge(documents)
     click.echo(as_json(verdicts) if output == "json" else as_text(verdicts))
     sys.exit(1 if any(verdict.faults for verdict in verdicts) else 0)
