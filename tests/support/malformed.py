@@ -15,7 +15,7 @@ from grove_operator.api.kinds import Json
 WORDS = (
     "", " ", "a", "-", "web", "leader", "A b", "ü" * 70, "\x00", "x" * 300, "0", "4h", "-1s", "1e400", "none", "true",
     "grove.io/mnnvl-group", "kai.scheduler/queue", "a/b/c", "default", "rack", "CliqueStartupTypeExplicit", "${x}",
-    "volcano", "kai-scheduler", "lpx-scheduler", "../..", "\n", "\ud83d\ude00",
+    "volcano", "kai-scheduler", "lpx-scheduler", "../..", "\n", "\U0001f600",
 )  # fmt: skip
 NUMBERS = (0, 1, -1, 2, 45, 2**31, -(2**31) - 1, 2**63, 10**30, 0.5, -0.0, 1e308)
 KEYS = (
