@@ -17,6 +17,8 @@ LABEL_SCALING_GROUP_REPLICA_INDEX = "grove.io/podcliquescalinggroup-replica-inde
 LABEL_POD_INDEX = "grove.io/podclique-pod-index"
 LABEL_POD_TEMPLATE_HASH = "grove.io/pod-template-hash"
 LABEL_SCHEDULER_NAME = "grove.io/scheduler-name"
+LABEL_TOPOLOGY_BINDING = "grove.io/cluster-topology-binding"
+"""On KAI's Topology objects, ours: what they were made from. The managed-by label stands for workloads alone."""
 
 ANNOTATION_TOPOLOGY_NAME = "grove.io/topology-name"
 ANNOTATION_PLACEMENT_POLICY = "grove.io/placement-policy"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from grove_operator.api.constants import ANNOTATION_TOPOLOGY_NAME
+from grove_operator.api.constants import ANNOTATION_TOPOLOGY_NAME, LABEL_TOPOLOGY_BINDING
 from grove_operator.api.kinds import KAI_POD_GROUP, KAI_TOPOLOGY, Json
 from grove_operator.core.objects import owner_reference
 
@@ -18,8 +18,6 @@ SKIP_POD_GROUPER = "kai.scheduler/skip-podgrouper"
 POD_GROUP_NAME = "pod-group-name"
 SUBGROUP_NAME = "kai.scheduler/subgroup-name"
 QUEUE = "kai.scheduler/queue"
-LABEL_BINDING = "grove.io/cluster-topology-binding"
-"""On Topology objects of ours. They don't carry the managed-by label: that stands for workloads alone."""
 
 
 def pod_group(gang: Json) -> Json:
@@ -72,7 +70,11 @@ def topology(binding: Json) -> Json:
     return {
         "apiVersion": KAI_TOPOLOGY.api_version,
         "kind": KAI_TOPOLOGY.kind,
-        "metadata": {"name": name, "labels": {LABEL_BINDING: name}, "ownerReferences": [owner_reference(binding)]},
+        "metadata": {
+            "name": name,
+            "labels": {LABEL_TOPOLOGY_BINDING: name},
+            "ownerReferences": [owner_reference(binding)],
+        },
         "spec": {"levels": [{"nodeLabel": level["key"]} for level in binding["spec"]["levels"]]},
     }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from grove_operator.api import names
 from grove_operator.api.constants import (
     ANNOTATION_MNNVL_GROUP,
     COMPONENT_COMPUTE_DOMAIN,
@@ -70,4 +71,4 @@ def _containers(pod_spec: Json) -> Iterator[Json]:
 
 
 def _name(template: Template, i: int, group: str) -> str:
-    return f"{template.name}-{i}-{group}"
+    return names.compute_domain(template.name, i, group)

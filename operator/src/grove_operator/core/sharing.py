@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from grove_operator.api import names
 from grove_operator.api.constants import (
     COMPONENT_RESOURCE_CLAIM,
     LABEL_PCS_REPLICA_INDEX,
@@ -164,8 +165,8 @@ def _claims(
     for entry in entries:
         chosen: list[int | None] = [*per_index] if _is_per_replica(entry) else [None] if shared else []
         if _missing(template, entry, known, level.code):
-            names = (_name(level.name, index, entry) for index in chosen)
-            kept += [ObjectKey(RESOURCE_CLAIM.kind, template.namespace, name) for name in names]
+            chosen_names = (_name(level.name, index, entry) for index in chosen)
+            kept += [ObjectKey(RESOURCE_CLAIM.kind, template.namespace, name) for name in chosen_names]
             continue
         spec = _spec(template, entry, known)
         wanted += [_manifest(template, level, entry, index, spec) for index in chosen]
@@ -216,7 +217,7 @@ def _is_per_replica(entry: Json) -> bool:
 
 
 def _name(owner: str, index: int | None, entry: Json) -> str:
-    return f"{owner}-{'all' if index is None else index}-{entry['name']}"
+    return names.resource_claim(owner, entry["name"], index)
 
 
 def _reaches(entry: Json, clique: str, group: str = "") -> bool:

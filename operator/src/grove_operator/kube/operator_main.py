@@ -19,22 +19,22 @@ import kopf
 
 from grove_operator.api.authorizer import trusted_users
 from grove_operator.api.config import OperatorConfiguration
-from grove_operator.api.kinds import CLUSTER_TOPOLOGY_BINDING, COMPUTE_DOMAIN, POD_CLIQUE_SET, VOLCANO_QUEUE, Json
+from grove_operator.api.kinds import COMPUTE_DOMAIN
 from grove_operator.core.settings import Settings
 from grove_operator.dynamo.settings import DynamoSettings
 from grove_operator.engine.operator import Operator
 from grove_operator.engine.ports import NotFound
 from grove_operator.kube import process
 from grove_operator.kube.certificates import WEBHOOK_SERVICE, CertificateFiles, CertificateKeeper
-from grove_operator.kube.client import HttpKubeApi
 from grove_operator.kube.gate import Authorizer, Gate
 from grove_operator.kube.health import Handler, Health, ProbeThread, listen_address
 from grove_operator.kube.kopf_thread import AdmissionListener, KopfThread
+from grove_operator.kube.live_reads import LiveReads
 from grove_operator.kube.metrics import Metrics, probe_sites
 from grove_operator.kube.process import EXIT_NVLINK, Process, StartError
 from grove_operator.kube.roots import RootAudit, RootInbox, live_uids, watch_roots
 from grove_operator.kube.selfcheck import SelfCheck
-from grove_operator.kube.webhooks import SERVED, QueueOf, Topologies, serve_admission
+from grove_operator.kube.webhooks import SERVED, serve_admission
 
 PROGRAM = "grove-operator"
 SERVICE_ACCOUNT_ENV = "GROVE_OPERATOR_SERVICE_ACCOUNT_NAME"
@@ -49,12 +49,14 @@ async def operate(this: Process) -> None:
     """Runs until told to stop; raises what ended it otherwise."""
     await check_nvlink(this)
     with ExitStack() as stack:
-        gate = Gate(SERVED, authorizer(this, os.environ))
+        reads = LiveReads(this.connection, PROGRAM)
+        gate = Gate(SERVED, authorizer(this, os.environ, reads))
         files = await _certificates(this, stack)
         inbox = RootInbox()
         registry = kopf.OperatorRegistry()
         watch_roots(registry, inbox)
-        serve_admission(registry, _live_topologies(this), this.config, _live_volcano_queue(this))
+        serve_admission(registry, reads.topologies, this.config, reads.queue_of)
+        reads.close_with(registry)
         webhooks = this.config.server.webhooks
         address = listen_address_of_webhooks(webhooks.bind_address)
         listener = AdmissionListener(address, webhooks.port, files.files, gate)
@@ -175,28 +177,7 @@ async def _certificates(this: Process, stack: ExitStack) -> Certificates:
     return Certificates(files, keeper.written, keeper.ready)
 
 
-def _live_topologies(this: Process) -> Topologies:
-    async def topologies() -> Mapping[str, Json]:
-        # a client of its own: this runs in kopf's loop, and asks seldom
-        async with HttpKubeApi(this.connection, field_manager=PROGRAM) as api:
-            listing = await api.list(CLUSTER_TOPOLOGY_BINDING)
-        return {item["metadata"]["name"]: item for item in listing.items}
-
-    return topologies
-
-
-def _live_volcano_queue(this: Process) -> QueueOf:
-    async def queue_of(name: str) -> Json | None:
-        async with HttpKubeApi(this.connection, field_manager=PROGRAM) as api:
-            try:
-                return await api.get(VOLCANO_QUEUE, None, name)
-            except NotFound:
-                return None
-
-    return queue_of
-
-
-def authorizer(this: Process, environment: Mapping[str, str]) -> Authorizer:
+def authorizer(this: Process, environment: Mapping[str, str], reads: LiveReads) -> Authorizer:
     """Who may change generated objects. Raises StartError where it would lock this very operator out."""
     settings = this.config.authorizer
     account = environment.get(SERVICE_ACCOUNT_ENV, "")
@@ -208,16 +189,8 @@ def authorizer(this: Process, environment: Mapping[str, str]) -> Authorizer:
             "set it as the installed Deployment does, or disable the authorizer"
         )
 
-    async def owner_of(owner_namespace: str, name: str) -> Json | None:
-        # a client of its own: this runs in kopf's loop, and asks only when somebody else writes
-        async with HttpKubeApi(this.connection, field_manager=PROGRAM) as api:
-            try:
-                return await api.get(POD_CLIQUE_SET, owner_namespace, name)
-            except NotFound:
-                return None
-
     trusted = trusted_users(namespace, account, settings.exempt_service_account_user_names)
-    return Authorizer(owner_of, trusted, is_enabled=settings.enabled)
+    return Authorizer(reads.owner_of, trusted, is_enabled=settings.enabled)
 
 
 def _health(
