@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from grove_operator.api import kinds
 from grove_operator.api.dynamographdeployment import DynamoGraphDeployment
+from grove_operator.api.dynamoscalingadapter import ScalingAdapterV1alpha1
 from grove_operator.api.dynamoworkermetadata import DynamoWorkerMetadata
 from grove_operator.api.kinds import Json, Kind
 from grove_operator.api.podclique import PodClique
@@ -122,6 +123,18 @@ DEFINITIONS: tuple[Definition, ...] = (
             _column("Backend", ".spec.backendFramework", "string"),
             _AGE,
         ),
+    ),
+    Definition(
+        kinds.SCALING_ADAPTER,
+        ScalingAdapterV1alpha1,
+        "dgdsa",
+        (
+            _column("DGD", ".spec.dgdRef.name", "string"),
+            _column("Service", ".spec.dgdRef.serviceName", "string"),
+            _column("Replicas", ".status.replicas"),
+            _AGE,
+        ),
+        ".status.selector",
     ),
     Definition(kinds.DYNAMO_WORKER_METADATA, DynamoWorkerMetadata, "dwm", (_AGE,), has_status=False),
 )

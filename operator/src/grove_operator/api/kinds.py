@@ -66,6 +66,9 @@ CLUSTER_TOPOLOGY_BINDING = Kind(
 )
 POD_GANG = Kind(SCHEDULER_GROUP, "v1alpha1", "PodGang", "podgangs")
 DYNAMO_GRAPH_DEPLOYMENT = Kind(DYNAMO_GROUP, "v1alpha1", "DynamoGraphDeployment", "dynamographdeployments")
+SCALING_ADAPTER = Kind(
+    DYNAMO_GROUP, "v1alpha1", "DynamoGraphDeploymentScalingAdapter", "dynamographdeploymentscalingadapters"
+)
 DYNAMO_WORKER_METADATA = Kind(DYNAMO_GROUP, "v1alpha1", "DynamoWorkerMetadata", "dynamoworkermetadatas")
 
 POD = Kind("", "v1", "Pod", "pods")

@@ -20,10 +20,11 @@ class EventSpec:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Set `spec.replicas` of an object that somebody else owns, as its scale subresource would."""
+    """Set the replicas of an object that somebody else owns, as its scale subresource would; `field` is where."""
 
     target: ObjectKey
     replicas: int
+    field: tuple[str, ...] = ("spec", "replicas")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,72 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from grove_operator.api import conditions
 from grove_operator.api.kinds import Json
-from grove_operator.dynamo.graph import Component, Graph
+from grove_operator.dynamo.adapters import adapter_name, wanted
+from grove_operator.dynamo.graph import Component
+from grove_operator.dynamo.observed import GraphView
+
+REPLICAS_OWNER, SHORTENED = "ReplicasOwnedByAdapters", "NameShortened"
+NO_ROOM = "insufficient_capacity"
 
 
-def status(
-    dgd: Json, cliques: Mapping[str, Json], groups: Mapping[str, Json], troubles: Sequence[str], now: datetime
-) -> Json:
-    """`cliques` and `groups` by name; a missing one counts as not ready. `troubles`: why writing failed."""
-    graph, old = Graph(dgd), dgd.get("status") or {}
-    waiting: list[str] = []
-    services: Json = {}
-    for component in graph.components:
-        name = graph.child_name(component)
-        live = (groups if component.is_group else cliques).get(name)
-        services[component.name] = _service_status(component, name, live)
-        if why := _not_ready(component, live):
-            waiting.append(f"{component.name}: {why}")
-    if troubles:
-        state, ready, reason, message = "failed", False, "failed_to_reconcile_the_resources", "; ".join(troubles)
-    elif waiting:
-        state, ready, reason = "pending", False, "some_resources_are_not_ready"
-        message = "; ".join(waiting)
-    else:
-        state, ready, reason, message = "successful", True, "all_resources_are_ready", "all resources are ready"
-    said = conditions.condition("Ready", ready, reason, message)
-    return {
+def status(view: GraphView, restart: Json | None, now: datetime) -> Json:
+    """The whole status; a component that isn't there counts as not ready."""
+    old = view.dgd.get("status") or {}
+    services = {component.name: _service_status(view, component) for component in view.graph.components}
+    state, ready = _ready(view)
+    said = [ready, *_notes(view)]
+    kept = [c for c in old.get("conditions") or () if c["type"] not in (REPLICAS_OWNER, SHORTENED)]
+    before = {c["type"]: c for c in old.get("conditions") or ()}
+    kept += [before[note["type"]] for note in said[1:] if note["type"] in before]
+    out = {
         **old,
-        "observedGeneration": dgd["metadata"].get("generation", 1),
+        "observedGeneration": view.dgd["metadata"].get("generation", 1),
         "state": state,
         "services": services,
-        "conditions": conditions.merged(old.get("conditions"), [said], now),
+        "conditions": conditions.merged(kept, said, now),
     }
+    if restart is not None:
+        out["restart"] = restart
+    if (placement := _placement(view)) is not None:
+        out["placement"] = placement
+    return out
 
 
-def _service_status(component: Component, name: str, live: Json | None) -> Json:
-    """Counters of one service; readyReplicas is for cliques only, availableReplicas for scaling groups only."""
-    said = (live or {}).get("status") or {}
+def not_ready(view: GraphView, component: Component) -> str:
+    """'' when the component runs as wished; 0 replicas count as ready."""
+    live = view.child(component)
+    if live is None:
+        return "not created yet"
+    said, number = live.get("status") or {}, wanted(view, component)
+    if said.get("observedGeneration", 0) < live["metadata"].get("generation", 1):
+        return "not observed yet"
+    counter = "availableReplicas" if component.is_group else "readyReplicas"
+    ready, updated, replicas = said.get(counter, 0), said.get("updatedReplicas", 0), said.get("replicas", 0)
+    if live["spec"]["replicas"] != number or replicas != number:
+        return f"{replicas} of {number} replicas exist"
+    if ready != number:
+        return f"{ready} of {number} replicas are ready"
+    if updated != number:
+        return f"{updated} of {number} replicas are up to date"
+    return ""
+
+
+def _ready(view: GraphView) -> tuple[str, Json]:
+    """The summary word and the condition Ready; its reason names the one cause when there is but one."""
+    if view.troubles:
+        reason, message = "failed_to_reconcile_the_resources", "; ".join(view.troubles)
+        return "failed", conditions.condition("Ready", False, reason, message)
+    waiting = [(c, why) for c in view.graph.components if (why := not_ready(view, c))]
+    if not waiting:
+        return "successful", conditions.condition("Ready", True, "all_resources_are_ready", "all resources are ready")
+    causes = {_cause(view, component) for component, _ in waiting}
+    reason = causes.pop() if len(causes) == 1 else "mixed_not_ready_reasons"
+    message = "; ".join(f"{component.name}: {why}" for component, why in waiting)
+    return "pending", conditions.condition("Ready", False, reason, message)
+
+
+def _cause(view: GraphView, component: Component) -> str:
+    """Why a component isn't ready, as far as its counters tell."""
+    live = view.child(component)
+    if live is None:
+        return "some_resources_are_not_ready"
+    said, number = live.get("status") or {}, wanted(view, component)
+    if said.get("scheduledReplicas", 0) < number:
+        return NO_ROOM if said.get("replicas", 0) >= number else "some_resources_are_not_ready"
+    return "updating" if said.get("updatedReplicas", 0) < number else "pods_not_ready"
+
+
+def _notes(view: GraphView) -> list[Json]:
+    """Who owns replicas, and under which name the set goes, where that isn't as one would expect."""
+    graph, notes = view.graph, []
+    if owners := [f"{c.name}: {adapter_name(graph, c)}" for c in graph.components if c.has_adapter]:
+        text = f"replicas are set through scaling adapters ({', '.join(owners)}); the graph's numbers follow"
+        notes.append(conditions.condition(REPLICAS_OWNER, True, "ScalingAdapters", text))
+    if graph.set_name != graph.name:
+        text = f"the PodCliqueSet is called {graph.set_name}: longer names below it would exceed Grove's limit"
+        notes.append(conditions.condition(SHORTENED, True, "NameBudget", text))
+    return notes
+
+
+def _placement(view: GraphView) -> Json | None:
+    """The score that the PodCliqueSet has for the graph's gangs, where it tells one."""
+    score = ((view.pcs or {}).get("status") or {}).get("placementScore")
+    return None if score is None else {"score": score, "state": "Reported"}
+
+
+def _service_status(view: GraphView, component: Component) -> Json:
+    """Counters of one component; readyReplicas is for cliques only, availableReplicas for scaling groups only."""
+    said, name = (view.child(component) or {}).get("status") or {}, view.graph.child_name(component)
     result: Json = {
         "componentKind": "PodCliqueScalingGroup" if component.is_group else "PodClique",
         "componentName": name,
         "componentNames": [name],
+        "runtimeNamespace": view.graph.dynamo_namespace(component),
         "replicas": said.get("replicas", 0),
         "updatedReplicas": said.get("updatedReplicas", 0),
         "scheduledReplicas": said.get("scheduledReplicas", 0),
     }
     counter = "availableReplicas" if component.is_group else "readyReplicas"
     return {**result, counter: said.get(counter, 0)}
-
-
-def _not_ready(component: Component, live: Json | None) -> str:
-    """'' when the service runs as wished; 0 replicas count as ready."""
-    if live is None:
-        return "not created yet"
-    said, wanted = live.get("status") or {}, component.replicas
-    if said.get("observedGeneration", 0) < live["metadata"].get("generation", 1):
-        return "not observed yet"
-    counter = "availableReplicas" if component.is_group else "readyReplicas"
-    ready, updated, replicas = said.get(counter, 0), said.get("updatedReplicas", 0), said.get("replicas", 0)
-    if live["spec"]["replicas"] != wanted or replicas != wanted:
-        return f"{replicas} of {wanted} replicas exist"
-    if ready != wanted:
-        return f"{ready} of {wanted} replicas are ready"
-    if updated != wanted:
-        return f"{updated} of {wanted} replicas are up to date"
-    return ""

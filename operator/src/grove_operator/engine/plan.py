@@ -13,7 +13,7 @@ Law: after applying its own actions it plans nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,6 +91,7 @@ POLICIES: Mapping[str, Policy] = {
     "ComputeDomain": Policy(fixed=True),
     "PodGroup": Policy(once=frozenset({"queue"})),
     "Topology": Policy(recreated=True),
+    "DynamoGraphDeploymentScalingAdapter": Policy(once=REPLICAS_ONCE),
 }
 
 
@@ -122,10 +123,23 @@ def plan(outcome: Outcome, owner: Json, existing: Mapping[ObjectKey, Json]) -> P
     actions += [Create(key_of(made), _manifest(made)) for made in outcome.once if key_of(made) not in existing]
     for scale in outcome.scales:
         live = existing.get(scale.target)
-        if live and not is_terminating(live) and live["spec"].get("replicas") != scale.replicas:
-            body = {"metadata": {"uid": live["metadata"]["uid"]}, "spec": {"replicas": scale.replicas}}
+        if live and not is_terminating(live) and _at(live, scale.field) != scale.replicas:
+            body = {"metadata": {"uid": live["metadata"]["uid"]}, **_nested(scale.field, scale.replicas)}
             actions.append(Patch(scale.target, body))
     return Plan(tuple(actions), _own_status(outcome, owner), tuple(foreign))
+
+
+def _at(obj: Json, field: Sequence[str]) -> Any:
+    part: Any = obj
+    for name in field:
+        part = part.get(name) if isinstance(part, Mapping) else None
+    return part
+
+
+def _nested(field: Sequence[str], value: Any) -> Json:
+    for name in reversed(field):
+        value = {name: value}
+    return value  # type: ignore[no-any-return]
 
 
 def updates(key: ObjectKey, live: Json, child: Json) -> list[Action]:

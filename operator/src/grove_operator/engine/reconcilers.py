@@ -14,7 +14,6 @@ from grove_operator.api.constants import (
 )
 from grove_operator.api.kinds import (
     CLUSTER_TOPOLOGY_BINDING,
-    DYNAMO_GRAPH_DEPLOYMENT,
     HPA,
     KAI_TOPOLOGY,
     POD,
@@ -44,15 +43,14 @@ from grove_operator.core import (
 from grove_operator.core.clustertopology import TopologyView
 from grove_operator.core.objects import controller_uid, is_terminating, label
 from grove_operator.core.observed import CliqueView, GroupView, ReplicaView, SetView, Trouble
-from grove_operator.core.outcome import Outcome, Scale
+from grove_operator.core.outcome import Outcome
 from grove_operator.core.settings import Settings
 from grove_operator.core.sharing import external_templates
 from grove_operator.core.strategy import COHERENT, strategy
 from grove_operator.core.template import Template
 from grove_operator.core.topology import topology_name
-from grove_operator.dynamo import mapping, status
-from grove_operator.dynamo.graph import Graph, MappingError
 from grove_operator.dynamo.settings import DynamoSettings
+from grove_operator.engine import graphs
 from grove_operator.engine.cache import Cache
 from grove_operator.engine.keys import Key
 from grove_operator.engine.ports import Clock
@@ -104,36 +102,9 @@ class Reconcilers:
         return gather[key.level](key)
 
     def _graph(self, key: Key) -> Case | None:
-        dgd = self._cache.get(DYNAMO_GRAPH_DEPLOYMENT, key.namespace, key.name)
-        if dgd is None or is_terminating(dgd):
-            return None
-        owned = list(self._cache.owned(dgd["metadata"]["uid"]))
-        existing = {key_of(obj): obj for obj in owned}
-        troubles = [trouble.description for trouble in self._troubles(key)]
-        try:
-            children = mapping.children(dgd, self._dynamo)
-            shared = mapping.shared_children(dgd, self._dynamo)
-            children += [obj for obj in shared if self._cache.find(key_of(obj)) is None]
-            scaled = mapping.child_replicas(dgd)
-        except MappingError as error:
-            children, scaled = [_stub(obj) for obj in owned], {}
-            troubles.append(str(error))
-        pcs = self._cache.get(POD_CLIQUE_SET, key.namespace, Graph(dgd).set_name)
-        if pcs is not None:
-            existing[key_of(pcs)] = pcs
-        set_uid = pcs["metadata"]["uid"] if pcs and controller_uid(pcs) == dgd["metadata"]["uid"] else ""
-        cliques: dict[str, Json] = {}
-        groups: dict[str, Json] = {}
-        scales: list[Scale] = []
-        for name, (is_group, replicas) in scaled.items():
-            kind = SCALING_GROUP if is_group else POD_CLIQUE
-            live = self._cache.get(kind, key.namespace, name)
-            if live is not None and set_uid and controller_uid(live) == set_uid:
-                (groups if is_group else cliques)[name] = live
-                existing[key_of(live)] = live
-                scales.append(Scale(key_of(live), replicas))
-        said = status.status(dgd, cliques, groups, troubles, self._clock.now())
-        return Case(dgd, Outcome(tuple(children), said, scales=tuple(scales)), existing)
+        troubles = (trouble.description for trouble in self._troubles(key))
+        found = graphs.reconcile(self._cache, self._dynamo, key.namespace, key.name, troubles, self._clock.now())
+        return Case(*found) if found else None
 
     def _former(self, key: Key) -> Case | None:
         obj = self._cache.get(POD_GANG_SET, key.namespace, key.name)
@@ -347,9 +318,3 @@ class Reconcilers:
         groups = (names.scaling_group(template.name, i, group.name) for group in template.groups)
         live = (self._cache.get(SCALING_GROUP, template.namespace, name) for name in groups)
         return template if any(group and group["metadata"]["uid"] == owner for group in live) else None
-
-
-def _stub(obj: Json) -> Json:
-    """Holds that the object exists, and nothing else about it."""
-    meta = {"name": obj["metadata"]["name"], "namespace": obj["metadata"]["namespace"]}
-    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": meta}

@@ -51,8 +51,8 @@ Topologies = Callable[[], Awaitable[Mapping[str, Json]]]
 """Live ClusterTopologyBindings by name; asked only for objects that mention topology."""
 QueueOf = Callable[[str], Awaitable[Json | None]]
 """A live Volcano queue by name; asked only for sets that Volcano schedules."""
-Judge = Callable[[Json, Json | None], Awaitable[tuple[Sequence[object], Sequence[object]]]]
-"""Faults and advice."""
+Judge = Callable[[Json, Json | None, str], Awaitable[tuple[Sequence[object], Sequence[object]]]]
+"""Of the new object, the old one and who asks: faults and advice."""
 
 
 def serve_admission(
@@ -71,16 +71,16 @@ def serve_admission(
         found = await queue_of(wanted)
         return {wanted: found} if found else {}
 
-    async def judge_pcs(new: Json, old: Json | None) -> tuple[Sequence[object], Sequence[object]]:
+    async def judge_pcs(new: Json, old: Json | None, user: str) -> tuple[Sequence[object], Sequence[object]]:
         known = await topologies() if mentions_topology(new) else None
         faults = validate_podcliqueset(new, old, topologies=known, config=config, queues=await queues_for(new))
         return faults, advise_podcliqueset(new, old, topologies=known)
 
-    async def judge_graph(new: Json, old: Json | None) -> tuple[Sequence[object], Sequence[object]]:
+    async def judge_graph(new: Json, old: Json | None, user: str) -> tuple[Sequence[object], Sequence[object]]:
         known = await topologies() if mentions_topology(new) else None
-        return validate_dynamographdeployment(new, old, topologies=known), ()
+        return validate_dynamographdeployment(new, old, topologies=known, user=user), ()
 
-    async def judge_topology(new: Json, old: Json | None) -> tuple[Sequence[object], Sequence[object]]:
+    async def judge_topology(new: Json, old: Json | None, user: str) -> tuple[Sequence[object], Sequence[object]]:
         return validate_clustertopologybinding(new, old, config=config), ()
 
     _default(registry, POD_CLIQUE_SET, "default-podcliqueset", default_podcliqueset)
@@ -128,7 +128,8 @@ def _validate(registry: kopf.OperatorRegistry, kind: Kind, path: str, judge: Jud
         if (given.get("metadata") or {}).get("deletionTimestamp"):
             return  # whoever takes a finalizer off a dying object needn't repair it first
         with _reported(path):
-            faults, advice = await judge(given, dict(old) if old else None)
+            user = str((causes.get("userinfo") or {}).get("username") or "")
+            faults, advice = await judge(given, dict(old) if old else None, user)
         warnings += map(str, advice)
         if faults:
             message = refusal(kind, given, faults)

@@ -1,0 +1,183 @@
+"""Dynamo graphs over time: scaling through adapters, restarts in turn, shortened names, shared accounts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grove_operator.api import conditions
+from grove_operator.api.kinds import (
+    DYNAMO_GRAPH_DEPLOYMENT,
+    POD_CLIQUE,
+    POD_CLIQUE_SET,
+    SCALING_ADAPTER,
+    SCALING_GROUP,
+    SERVICE_ACCOUNT,
+    Json,
+)
+from tests.sim.world import World, load, world
+
+NS = "vllm-v1-disagg-router"
+DECODE, ADAPTER = "dynamo-grove-0-vllmdecodeworker", "dynamo-grove-vllmdecodeworker"
+
+
+def quickstart(**decode: Any) -> Json:
+    graph = load("quickstart.yaml")
+    graph["spec"]["services"]["VllmDecodeWorker"] |= decode
+    return graph
+
+
+async def graph_of(w: World, name: str = "dynamo-grove") -> Json:
+    return await w.api.get(DYNAMO_GRAPH_DEPLOYMENT, NS, name)
+
+
+async def test_an_adapter_starts_from_the_graphs_number_and_leads_from_then_on() -> None:
+    async with world() as w:
+        await w.apply(quickstart(scalingAdapter={"enabled": True}))
+        await w.rest()
+        adapter = await w.api.get(SCALING_ADAPTER, NS, ADAPTER)
+        assert adapter["spec"] == {
+            "replicas": 2,
+            "dgdRef": {"name": "dynamo-grove", "serviceName": "VllmDecodeWorker"},
+        }
+        assert adapter["status"]["replicas"] == 2
+        assert adapter["status"]["selector"] == "nvidia.com/selector=dynamo-grove-vllmdecodeworker"
+        await w.api.patch(SCALING_ADAPTER, NS, ADAPTER, {"spec": {"replicas": 4}})
+        await w.rest()
+        assert len(w.pods(DECODE)) == 4
+        graph = await graph_of(w)
+        assert graph["spec"]["services"]["VllmDecodeWorker"]["replicas"] == 4
+        assert graph["status"]["state"] == "successful"
+        adapter = await w.api.get(SCALING_ADAPTER, NS, ADAPTER)
+        assert adapter["status"]["replicas"] == 4
+        assert adapter["status"]["lastScaleTime"]
+
+
+async def test_the_graph_says_who_owns_its_replicas_and_nothing_fights_at_rest() -> None:
+    async with world() as w:
+        await w.apply(quickstart(scalingAdapter={"enabled": True}))
+        await w.rest()
+        owner = conditions.find(await graph_of(w), "ReplicasOwnedByAdapters")
+        assert owner is not None
+        assert f"VllmDecodeWorker: {ADAPTER}" in owner["message"]
+        before = w.writes_of("operator")
+        await w.rest(600)
+        assert w.writes_of("operator") == before
+
+
+async def test_an_edit_of_the_graphs_number_is_undone_while_an_adapter_owns_it() -> None:
+    async with world() as w:
+        await w.apply(quickstart(scalingAdapter={"enabled": True}))
+        await w.rest()
+        edit = {"spec": {"services": {"VllmDecodeWorker": {"replicas": 7}}}}
+        await w.api.patch(DYNAMO_GRAPH_DEPLOYMENT, NS, "dynamo-grove", edit)
+        await w.rest()
+        assert (await graph_of(w))["spec"]["services"]["VllmDecodeWorker"]["replicas"] == 2
+        assert len(w.pods(DECODE)) == 2
+
+
+async def test_without_its_adapter_the_graph_rules_again_from_where_it_was() -> None:
+    async with world() as w:
+        await w.apply(quickstart(scalingAdapter={"enabled": True}))
+        await w.rest()
+        await w.api.patch(SCALING_ADAPTER, NS, ADAPTER, {"spec": {"replicas": 3}})
+        await w.rest()
+        off = {"spec": {"services": {"VllmDecodeWorker": {"scalingAdapter": {"enabled": False}}}}}
+        await w.api.patch(DYNAMO_GRAPH_DEPLOYMENT, NS, "dynamo-grove", off)
+        await w.rest()
+        assert w.names(SCALING_ADAPTER) == []
+        assert len(w.pods(DECODE)) == 3
+        assert conditions.find(await graph_of(w), "ReplicasOwnedByAdapters") is None
+
+
+async def test_a_component_scaled_to_zero_by_its_adapter_comes_back() -> None:
+    async with world() as w:
+        await w.apply(quickstart(scalingAdapter={"enabled": True}))
+        await w.rest()
+        for number in (0, 2):
+            await w.api.patch(SCALING_ADAPTER, NS, ADAPTER, {"spec": {"replicas": number}})
+            await w.rest()
+            assert len(w.pods(DECODE)) == number
+            assert (await graph_of(w))["status"]["state"] == "successful"
+
+
+async def restarted(w: World, **strategy: Any) -> list[tuple[str, ...]]:
+    """The components in progress, step by step, of a restart that runs to its end."""
+    await w.apply(quickstart())
+    await w.rest()
+    asked = {"id": "1"} | ({"strategy": strategy} if strategy else {})
+    await w.api.patch(DYNAMO_GRAPH_DEPLOYMENT, NS, "dynamo-grove", {"spec": {"restart": asked}})
+    steps: list[tuple[str, ...]] = []
+    for _ in range(600):
+        await w.clock.advance(0.5)
+        status = (await graph_of(w))["status"].get("restart") or {}
+        moving = tuple(status.get("inProgress", ()))
+        if moving and (not steps or steps[-1] != moving):
+            steps.append(moving)
+        if status.get("phase") == "Completed":
+            return steps
+    raise AssertionError(f"the restart didn't end; it went {steps}")
+
+
+async def test_a_restart_goes_from_component_to_component_and_renews_every_pod() -> None:
+    async with world(start_s=2.0) as w:
+        steps = await restarted(w)
+        assert steps == [("Frontend",), ("VllmDecodeWorker",), ("VllmPrefillWorker",)]
+        for clique in w.names(POD_CLIQUE):
+            assert all(p["metadata"]["annotations"]["nvidia.com/restartAt"] == "1" for p in w.pods(clique))
+        assert (await graph_of(w))["status"]["state"] == "successful"
+
+
+async def test_a_restart_follows_the_order_that_is_asked_for() -> None:
+    async with world(start_s=2.0) as w:
+        order = ["VllmPrefillWorker", "VllmDecodeWorker", "Frontend"]
+        assert await restarted(w, order=order) == [(name,) for name in order]
+
+
+async def test_a_parallel_restart_has_one_step() -> None:
+    async with world(start_s=2.0) as w:
+        steps = await restarted(w, type="Parallel")
+        assert steps[0] == ("Frontend", "VllmDecodeWorker", "VllmPrefillWorker")
+
+
+async def test_pods_don_t_roll_again_when_the_restart_is_taken_out_of_the_graph() -> None:
+    async with world(start_s=2.0) as w:
+        await restarted(w)
+        names = {p["metadata"]["name"] for clique in w.names(POD_CLIQUE) for p in w.pods(clique)}
+        await w.api.patch(DYNAMO_GRAPH_DEPLOYMENT, NS, "dynamo-grove", {"spec": {"restart": None}})
+        await w.rest(120)
+        assert {p["metadata"]["name"] for clique in w.names(POD_CLIQUE) for p in w.pods(clique)} == names
+
+
+async def test_a_long_name_is_shortened_said_and_works_to_the_end() -> None:
+    async with world() as w:
+        graph = quickstart()
+        worker = graph["spec"]["services"].pop("VllmDecodeWorker")
+        graph["metadata"]["name"] = "a-graph-with-a-rather-long-name"
+        graph["spec"]["services"]["Decode"] = worker | {"multinode": {"nodeCount": 2}, "replicas": 1}
+        graph["spec"]["services"]["LongPrefill"] = graph["spec"]["services"].pop("VllmPrefillWorker") | {
+            "multinode": {}
+        }
+        await w.apply(graph)
+        await w.rest()
+        (name,) = w.names(POD_CLIQUE_SET)
+        assert len(name) + 2 * len("longprefill") + 4 <= 45
+        live = await graph_of(w, "a-graph-with-a-rather-long-name")
+        assert live["status"]["state"] == "successful"
+        said = conditions.find(live, "NameShortened")
+        assert said is not None
+        assert name in said["message"]
+        assert f"{name}-0-decode" in w.names(SCALING_GROUP)
+
+
+async def test_two_graphs_of_a_namespace_share_the_planners_account() -> None:
+    async with world() as w:
+        for name in ("one", "two"):
+            graph = quickstart()
+            graph["metadata"]["name"] = name
+            graph["spec"]["services"] = {"Planner": {"componentType": "planner"}}
+            await w.apply(graph)
+            await w.rest()
+            assert (await graph_of(w, name))["status"]["state"] == "successful"
+        await w.api.delete(DYNAMO_GRAPH_DEPLOYMENT, NS, "one")
+        await w.rest()
+        assert "planner-serviceaccount" in w.names(SERVICE_ACCOUNT)
