@@ -27,6 +27,7 @@ from grove_operator.api.kinds import (
     DYNAMO_GRAPH_DEPLOYMENT,
     NAMESPACE,
     POD,
+    SCALING_ADAPTER,
     SECRET,
     Json,
     Kind,
@@ -180,11 +181,18 @@ async def test_a_killed_prefill_worker_takes_the_model_away_until_it_is_back(ser
         assert await ask(url, "Still there?")
 
 
-async def test_four_decode_workers_answer_after_scaling_out(serving: Operated) -> None:
+async def test_four_decode_workers_answer_after_scaling_out_through_the_adapter(serving: Operated) -> None:
     async with cluster(serving) as api:
         url = await frontend(api)
-        patch = {"spec": {"services": {"VllmDecodeWorker": {"replicas": 4}}}}
+        patch = {"spec": {"services": {"VllmDecodeWorker": {"scalingAdapter": {"enabled": True}}}}}
         await api.patch(DYNAMO_GRAPH_DEPLOYMENT, HERE, "dynamo-grove", patch)
+
+        async def has_adapter() -> bool:
+            return bool((await api.list(SCALING_ADAPTER, namespace=HERE)).items)
+
+        await until(has_adapter, PATIENCE_S)
+        adapter = "dynamo-grove-vllmdecodeworker"
+        await api.patch(SCALING_ADAPTER, HERE, adapter, {"spec": {"replicas": 4}}, subresource="scale")
 
         async def are_four() -> bool:
             found = await pods(api, "VllmDecodeWorker")
