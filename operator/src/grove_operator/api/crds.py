@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from grove_operator.api import kinds
 from grove_operator.api.dynamographdeployment import DynamoGraphDeployment
-from grove_operator.api.dynamoscalingadapter import ScalingAdapterV1alpha1
+from grove_operator.api.dynamographdeployment_v1beta1 import DynamoGraphDeploymentV1beta1
+from grove_operator.api.dynamoscalingadapter import ScalingAdapter, ScalingAdapterV1alpha1
 from grove_operator.api.dynamoworkermetadata import DynamoWorkerMetadata
 from grove_operator.api.kinds import Json, Kind
 from grove_operator.api.podclique import PodClique
@@ -35,6 +36,15 @@ _AGE = _column("Age", ".metadata.creationTimestamp", "date")
 
 
 @dataclass(frozen=True, slots=True)
+class Version:
+    """Another version of a kind, with what kubectl shows of it."""
+
+    name: str
+    model: type[BaseModel]
+    columns: tuple[Json, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """One CRD: the kind, its model, and how kubectl shows and scales it."""
 
@@ -45,8 +55,21 @@ class Definition:
     selector_path: str = ""
     """`.status` path of the label selector; enables the scale subresource."""
     has_status: bool = True
+    unserved: tuple[Version, ...] = ()
+    """Further versions, written as not served: the operator serves them once it converts (kube/crd_keeper)."""
 
 
+_GRAPH_COLUMNS = (
+    _column("Ready", '.status.conditions[?(@.type=="Ready")].status', "string"),
+    _column("Backend", ".spec.backendFramework", "string"),
+    _AGE,
+)
+_ADAPTER_COLUMNS = (
+    _column("DGD", ".spec.dgdRef.name", "string"),
+    _column("Component", ".spec.dgdRef.componentName", "string"),
+    _column("Replicas", ".status.replicas"),
+    _AGE,
+)
 DEFINITIONS: tuple[Definition, ...] = (
     Definition(
         kinds.POD_CLIQUE_SET,
@@ -123,6 +146,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             _column("Backend", ".spec.backendFramework", "string"),
             _AGE,
         ),
+        unserved=(Version("v1beta1", DynamoGraphDeploymentV1beta1, _GRAPH_COLUMNS),),
     ),
     Definition(
         kinds.SCALING_ADAPTER,
@@ -135,6 +159,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             _AGE,
         ),
         ".status.selector",
+        unserved=(Version("v1beta1", ScalingAdapter, _ADAPTER_COLUMNS),),
     ),
     Definition(kinds.DYNAMO_WORKER_METADATA, DynamoWorkerMetadata, "dwm", (_AGE,), has_status=False),
 )
@@ -143,15 +168,9 @@ DEFINITIONS: tuple[Definition, ...] = (
 def crd(definition: Definition) -> Json:
     """The CustomResourceDefinition manifest of one kind."""
     kind = definition.kind
-    schema = copy.deepcopy(schema_of(definition.model))
-    schema["properties"]["metadata"] = {"type": "object"}
-    subresources: Json = {"status": {}} if definition.has_status else {}
-    if definition.selector_path:
-        subresources["scale"] = {
-            "specReplicasPath": ".spec.replicas",
-            "statusReplicasPath": ".status.replicas",
-            "labelSelectorPath": definition.selector_path,
-        }
+    stored = Version(kind.version, definition.model, definition.columns)
+    versions = [_version(definition, stored, is_stored=True)]
+    versions += [_version(definition, version, is_stored=False) for version in definition.unserved]
     return {
         "apiVersion": kinds.CRD.api_version,
         "kind": kinds.CRD.kind,
@@ -166,17 +185,28 @@ def crd(definition: Definition) -> Json:
                 "singular": kind.kind.lower(),
                 "shortNames": [definition.short_name],
             },
-            "versions": [
-                {
-                    "name": kind.version,
-                    "served": True,
-                    "storage": True,
-                    "schema": {"openAPIV3Schema": schema},
-                    "subresources": subresources,
-                    "additionalPrinterColumns": [dict(column) for column in definition.columns],
-                }
-            ],
+            "versions": versions,
         },
+    }
+
+
+def _version(definition: Definition, version: Version, *, is_stored: bool) -> Json:
+    schema = copy.deepcopy(schema_of(version.model))
+    schema["properties"]["metadata"] = {"type": "object"}
+    subresources: Json = {"status": {}} if definition.has_status else {}
+    if definition.selector_path:
+        subresources["scale"] = {
+            "specReplicasPath": ".spec.replicas",
+            "statusReplicasPath": ".status.replicas",
+            "labelSelectorPath": definition.selector_path,
+        }
+    return {
+        "name": version.name,
+        "served": is_stored,
+        "storage": is_stored,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": subresources,
+        "additionalPrinterColumns": [dict(column) for column in version.columns],
     }
 
 

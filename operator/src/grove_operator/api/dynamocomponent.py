@@ -30,7 +30,7 @@ class ComponentRole(Model):
 
     name: Literal["leader", "worker"] = Field(description="Which of them.")
     replicas: Int32 | None = Field(None, ge=1, description="Pods of this role.", json_schema_extra={"minimum": 1})
-    pod_template: PodTemplate | None = Field(None, description="Merged over the component's own template.")
+    pod_template: Open | None = Field(None, description="A pod template, merged over the component's own.")
 
 
 class ComponentProviderOverride(Model):

@@ -9,6 +9,8 @@ from grove_operator.api.kinds import Json
 
 READ = ("get", "list", "watch")
 INFERENCE = ("inferencepools", "inferencemodels", "inferenceobjectives")
+CONVERTED_CRDS = ("dynamographdeployments.nvidia.com", "dynamographdeploymentscalingadapters.nvidia.com")
+"""Those of two versions, whose conversion the operator keeps."""
 KEEP = (*READ, "create", "patch", "delete")  # every change is a merge patch, never an update
 
 
@@ -65,6 +67,7 @@ def operator_rules(
         rule("rbac.authorization.k8s.io", ("roles", "rolebindings"), KEEP),
         rule("autoscaling", ("horizontalpodautoscalers",), KEEP),
         rule("apiextensions.k8s.io", ("customresourcedefinitions",), READ),
+        rule("apiextensions.k8s.io", ("customresourcedefinitions",), ("patch",), CONVERTED_CRDS),
         rule(
             "admissionregistration.k8s.io",
             ("mutatingwebhookconfigurations",),

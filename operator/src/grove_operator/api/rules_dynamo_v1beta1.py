@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from grove_operator.api.constants import NAME_BUDGET
+from grove_operator.api.core_faults import schema_faults
+from grove_operator.api.core_schemas import core_schema
 from grove_operator.api.dynamo_names import LEAST_BUDGET, name_length
 from grove_operator.api.dynamo_podtemplate import MAIN
 from grove_operator.api.dynamocomponent import DynamoComponent
@@ -122,6 +124,9 @@ def _count_faults(field: str, component: DynamoComponent) -> Iterator[Fault]:
         yield Fault(f"{field}.roles", "Invalid", "needs multinode", "set multinode, or remove roles")
     nodes = component.multinode.node_count if component.multinode else 1
     for position, role in enumerate(component.roles or ()):
+        if role.pod_template is not None:
+            where = f"{field}.roles[{position}].podTemplate"
+            yield from schema_faults(core_schema("PodTemplate"), role.pod_template, where)
         wanted = 1 if role.name == "leader" else nodes - 1
         if role.replicas is not None and role.replicas != wanted:
             fact = f"a {role.name} of {nodes} nodes has {wanted} pods, not {role.replicas}"

@@ -16,7 +16,7 @@ from grove_operator.api.constants import SCHEDULER_NAME
 from grove_operator.api.core_faults import core_faults
 from grove_operator.api.core_schemas import unknown_fields
 from grove_operator.api.crds import DEFINITIONS
-from grove_operator.api.dynamo_conversion import BETA, to_alpha
+from grove_operator.api.dynamo_conversion import BETA, SAID_IN, to_alpha, to_beta
 from grove_operator.api.dynamographdeployment import DynamoGraphDeployment
 from grove_operator.api.dynamographdeployment_v1beta1 import DynamoGraphDeploymentV1beta1
 from grove_operator.api.faults import Advice, Fault, ManifestError, parse
@@ -134,6 +134,23 @@ def validate_dynamographdeployment(
     """
     if obj.get("apiVersion") == BETA:
         return _validate_v1beta1_graph(obj, old, topologies, user)
+    if _was_v1beta1(obj):
+        return _validate_v1beta1_graph(to_beta(obj), to_beta(old) if old is not None else None, topologies, user)
+    return _validate_v1alpha1_graph(obj, old, topologies, user)
+
+
+def _was_v1beta1(obj: Json) -> bool:
+    """Whether the API server turned a v1beta1 object into this one, with words that only v1beta1 has."""
+    metadata = obj.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+    return (
+        isinstance(annotations, Mapping) and SAID_IN[BETA] in annotations and not _read(DynamoGraphDeployment, obj)[1]
+    )
+
+
+def _validate_v1alpha1_graph(
+    obj: Json, old: Json | None, topologies: Mapping[str, Json] | None, user: str | None
+) -> list[Fault]:
     graph, faults = _read(DynamoGraphDeployment, obj)
     if graph is None:
         return faults
@@ -163,10 +180,8 @@ def _validate_v1beta1_graph(
     if len(set(names)) < len(names):
         return faults
     as_alpha = to_alpha(obj)
-    alpha_faults = validate_dynamographdeployment(
-        as_alpha, to_alpha(old) if old is not None else None, topologies=topologies, user=user
-    )
-    faults += in_v1beta1(alpha_faults, names)
+    before_as_alpha = to_alpha(old) if old is not None else None
+    faults += in_v1beta1(_validate_v1alpha1_graph(as_alpha, before_as_alpha, topologies, user), names)
     before = _read(DynamoGraphDeploymentV1beta1, old)[0] if old is not None else None
     if before is not None and not faults:
         faults += component_transition_faults(graph, before, RECREATE)

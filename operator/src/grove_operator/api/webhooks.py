@@ -82,6 +82,7 @@ def webhook_configurations(
             "dynamographdeployment.validating.webhooks.grove.io",
             PATH_VALIDATE_GRAPH,
             [_written(kinds.DYNAMO_GRAPH_DEPLOYMENT)],
+            matchPolicy="Equivalent",  # v1beta1 is judged too, as v1alpha1 with a note of what only v1beta1 can say
         ),
     ]
     if authorizer:

@@ -2,6 +2,7 @@
 
     POST /webhooks/<id> ──> Gate ─┬─ a handler's id, with a resource it is for ──> kopf
                                   ├─ authorizer-webhook ──────────────────────────> api.authorizer
+                                  ├─ convert ─────────────────────────────────────> kube.conversion
                                   └─ anything else ───────────────────────────────> refused
 
 kopf runs the handlers that match and allows what none matches: a webhook configuration with a wrong path, or with a
@@ -20,10 +21,12 @@ from kopf import WebhookFn
 
 from grove_operator.api.authorizer import ALLOWED, AttemptError, Ruling, needs_owner, read_attempt, rule_on
 from grove_operator.api.kinds import Json, Kind
+from grove_operator.kube.conversion import convert_review
 
 log = logging.getLogger(__name__)
 
 AUTHORIZER = "authorizer-webhook"
+CONVERSION = "convert"
 REFUSED, NOT_FOUND, FAILED = 403, 404, 500
 REMEMBERED_PROBES = 64
 OwnerOf = Callable[[str, str], Awaitable[Json | None]]
@@ -70,6 +73,8 @@ class Gate:
             uid = str(asked.get("uid") or "")
             if uid.startswith(PROBE_PREFIX):
                 self._remember(uid)
+            if webhook == CONVERSION:
+                return convert_review(request)
             if webhook == AUTHORIZER:
                 return await self._authorize(uid, asked)
             if fault := self._fault(webhook or "", asked):

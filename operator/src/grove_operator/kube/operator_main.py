@@ -26,6 +26,7 @@ from grove_operator.engine.operator import Operator
 from grove_operator.engine.ports import NotFound
 from grove_operator.kube import process
 from grove_operator.kube.certificates import WEBHOOK_SERVICE, CertificateFiles, CertificateKeeper
+from grove_operator.kube.crd_keeper import CrdKeeper
 from grove_operator.kube.gate import Authorizer, Gate
 from grove_operator.kube.health import Handler, Health, ProbeThread, listen_address
 from grove_operator.kube.kopf_thread import AdmissionListener, KopfThread
@@ -88,6 +89,9 @@ async def operate(this: Process) -> None:
         kopf_thread.start()
         stack.callback(kopf_thread.stop)
         this.supervisor.start("the check of admission", self_check.run())
+        if this.config.dynamo.serve_v1beta1:
+            keeper = CrdKeeper(this.api, this.clock, this.namespace, webhooks.port, files.files.ca.read_bytes)
+            this.supervisor.start("the keeper of conversions", _once_admitted(kopf_thread, keeper))
 
         async def reconcile() -> None:
             inbox.attach(asyncio.get_running_loop(), operator.deliver)
@@ -97,6 +101,13 @@ async def operate(this: Process) -> None:
             await this.supervisor.until_stopped()
 
         await process.lead(this, election, reconcile)
+
+
+async def _once_admitted(kopf_thread: KopfThread, keeper: CrdKeeper) -> None:
+    """v1beta1 is served only while somebody converts it."""
+    while not kopf_thread.listening.is_set():
+        await asyncio.sleep(0.1)
+    await keeper.run()
 
 
 def core_settings(config: OperatorConfiguration, environment: Mapping[str, str]) -> Settings:
