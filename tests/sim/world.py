@@ -89,6 +89,11 @@ class World:
         self.operator = Operator(self.api.as_user("operator"), self.clock, settings=self._settings)
         self._tasks["operator"] = asyncio.create_task(self.operator.run())
 
+    def start_given_operator(self) -> None:
+        """One that the story made itself."""
+        assert self.operator is not None
+        self._tasks["operator"] = asyncio.create_task(self.operator.run())
+
     def start_operator_if_dead(self) -> None:
         if "operator" not in self._tasks:
             self.start_operator()

@@ -205,6 +205,9 @@ class Dynamo(_Section):
     ingress_class: str = ""
     ingress_suffix: str = "local"
     mpi_secret: str = "mpi-run-ssh-secret"  # noqa: S105 - a name, not a secret
+    reconcile: Literal["auto", "always", "never"] = Field(
+        "auto", description="auto: unless NVIDIA's own operator is in the cluster"
+    )
     serve_v1beta1: bool = Field(
         False, description="serve v1beta1 through the operator's conversion webhook; v1alpha1 stays the stored version"
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from grove_operator.api.constants import MANAGED_BY, MANAGED_BY_VALUE, PART_OF
 from grove_operator.api.kinds import (
@@ -99,6 +99,7 @@ class Operator:
         watch_roots: bool = True,
         settings: Settings | None = None,
         dynamo: DynamoSettings | None = None,
+        has_graphs: Callable[[], bool] = lambda: True,
         writes_in_flight: int = 64,
         workers: int = 32,
     ) -> None:
@@ -115,7 +116,13 @@ class Operator:
         self.metrics.writes = self._executor.writes
         settings = settings or Settings()
         self._reconcilers = Reconcilers(
-            self._cache, clock, settings, lambda key: self._troubles.get(key, ()), dynamo, serves=self._serves
+            self._cache,
+            clock,
+            settings,
+            lambda key: self._troubles.get(key, ()),
+            dynamo,
+            serves=self._serves,
+            has_graphs=has_graphs,
         )
         kinds = (*CHILDREN, *_wanted_kinds(settings), *(ROOTS if watch_roots else ()))
         self._informers = [self._informer(kind) for kind in kinds]
@@ -133,6 +140,11 @@ class Operator:
                     tasks.create_task(self._work())
         finally:
             self._queue.close()
+
+    def look_at_graphs_again(self) -> None:
+        """When it may have changed whether this operator reconciles them."""
+        for graph in self._cache.all(DYNAMO_GRAPH_DEPLOYMENT):
+            self._queue.add(Key("graph", graph["metadata"]["namespace"], graph["metadata"]["name"]), 0.0)
 
     def deliver(self, kind: Kind, event_type: str | None, body: Json) -> None:
         """News about a root, in this loop's thread; `event_type` None means: it was there when the watch began."""

@@ -81,8 +81,9 @@ class Reconcilers:
         troubles: Troubles,
         dynamo: DynamoSettings | None = None,
         serves: Callable[[Kind], bool] = lambda kind: True,
+        has_graphs: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._serves = serves
+        self._serves, self._has_graphs = serves, has_graphs
         self._cache, self._clock, self._settings, self._troubles = cache, clock, settings, troubles
         self._dynamo = dynamo or DynamoSettings(scheduler=settings.scheduler_name)
         self._templates: dict[str, Template] = {}
@@ -102,6 +103,8 @@ class Reconcilers:
         return gather[key.level](key)
 
     def _graph(self, key: Key) -> Case | None:
+        if not self._has_graphs():
+            return None
         troubles = (trouble.description for trouble in self._troubles(key))
         found = graphs.reconcile(self._cache, self._dynamo, key.namespace, key.name, troubles, self._clock.now())
         return Case(*found) if found else None

@@ -32,6 +32,7 @@ from grove_operator.kube.health import Handler, Health, ProbeThread, listen_addr
 from grove_operator.kube.kopf_thread import AdmissionListener, KopfThread
 from grove_operator.kube.live_reads import LiveReads
 from grove_operator.kube.metrics import Metrics, probe_sites
+from grove_operator.kube.neighbour import DynamoSwitch
 from grove_operator.kube.process import EXIT_NVLINK, Process, StartError
 from grove_operator.kube.roots import RootAudit, RootInbox, live_uids, watch_roots
 from grove_operator.kube.selfcheck import SelfCheck
@@ -54,9 +55,10 @@ async def operate(this: Process) -> None:
         gate = Gate(SERVED, authorizer(this, os.environ, reads))
         files = await _certificates(this, stack)
         inbox = RootInbox()
+        graphs = DynamoSwitch(this.api, this.clock, this.config.dynamo.reconcile)
         registry = kopf.OperatorRegistry()
         watch_roots(registry, inbox)
-        serve_admission(registry, reads.topologies, this.config, reads.queue_of)
+        serve_admission(registry, reads.topologies, this.config, reads.queue_of, has_graphs=lambda: graphs.is_on)
         reads.close_with(registry)
         webhooks = this.config.server.webhooks
         address = listen_address_of_webhooks(webhooks.bind_address)
@@ -73,6 +75,7 @@ async def operate(this: Process) -> None:
             watch_roots=False,
             settings=core_settings(this.config, os.environ),
             dynamo=dynamo_settings(this.config),
+            has_graphs=lambda: graphs.is_on,
         )
         settings = this.config.leader_election
         election = this.election(settings.resource_name) if settings.enabled else None
@@ -86,6 +89,9 @@ async def operate(this: Process) -> None:
         probes.start()
         stack.callback(probes.stop)
         await this.supervisor.during(files.written.wait())
+        await graphs.look()
+        graphs.say()
+        this.supervisor.start("the look for NVIDIA's operator", graphs.run(operator.look_at_graphs_again))
         kopf_thread.start()
         stack.callback(kopf_thread.stop)
         this.supervisor.start("the check of admission", self_check.run())

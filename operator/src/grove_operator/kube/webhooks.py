@@ -60,6 +60,7 @@ def serve_admission(
     topologies: Topologies,
     config: OperatorConfiguration | None = None,
     queue_of: QueueOf | None = None,
+    has_graphs: Callable[[], bool] = lambda: True,
 ) -> None:
     """Registers the four handlers. Without `config` no judgement on what the operator has enabled, without `queue_of`
     none on the state of Volcano's queues."""
@@ -77,6 +78,8 @@ def serve_admission(
         return faults, advise_podcliqueset(new, old, topologies=known)
 
     async def judge_graph(new: Json, old: Json | None, user: str) -> tuple[Sequence[object], Sequence[object]]:
+        if not has_graphs():
+            return (), ("this graph is NVIDIA's Dynamo operator's: grove-operator leaves nvidia.com alone here",)
         known = await topologies() if mentions_topology(new) else None
         return validate_dynamographdeployment(new, old, topologies=known, user=user), ()
 
