@@ -293,6 +293,6 @@ STRUCTURE = [
         "3.1",
         "no two objects share a name",
         bent(pcs(clique("a-0-b"), clique("b"), groups=[{"name": "a", "cliqueNames": ["b"]}]), ("spec.replicas", 0)),
-        (f"{G}[0].name Invalid",),
+        (f"{C}[1].name Invalid",),
     ),
 ]

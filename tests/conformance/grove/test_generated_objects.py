@@ -237,10 +237,11 @@ def test_every_generated_object_is_controlled_by_its_parent(objects: Objects) ->
     )
 
 
+# grove.io/mirrored is ours: which keys came from the set, so that third parties' keys can stay
 ANNOTATIONS: list[tuple[Kind, str, dict[str, str]]] = [
     (POD_CLIQUE, "svc-0-fe", {"note": "x"}),
     (SCALING_GROUP, "svc-0-pre", {"note": "group", "grove.io/mnnvl-group": "none"}),
-    (POD_GANG, "svc-0", {"note": "set"}),
+    (POD_GANG, "svc-0", {"note": "set", "grove.io/mirrored": '{"annotations":["note"],"labels":["team"]}'}),
     (SECRET, "svc-ic-sat", {"kubernetes.io/service-account.name": "svc"}),
 ]
 

@@ -25,6 +25,16 @@ BOTH_SCALE = pcs(
 )
 
 
+CLAIMS = pcs(
+    clique("a") | {"resourceSharing": [{"name": "nics", "scope": "AllReplicas"}]},
+    resourceSharing=[{"name": "a-all-nics", "scope": "PerReplica"}],
+)
+FINE_CLAIMS = pcs(
+    clique("a") | {"resourceSharing": [{"name": "nics", "scope": "AllReplicas"}]},
+    resourceSharing=[{"name": "nics", "scope": "PerReplica"}, {"name": "a-all-nics", "scope": "AllReplicas"}],
+)
+
+
 def grouped(standalone: list[str], groups: dict[str, list[str]]) -> Json:
     members = [name for cliques in groups.values() for name in cliques]
     listed = [{"name": name, "cliqueNames": cliques, "replicas": 3} for name, cliques in groups.items()]
@@ -40,6 +50,8 @@ def grouped(standalone: list[str], groups: dict[str, list[str]]) -> Json:
         (grouped(["a-x-b"], {"a": ["b"]}), ""),
         (grouped(["x"], {"a": ["1-c"], "a-0": ["c"]}), "PodClique web-N-a-0-1-c"),
         (grouped(["decode"], {"decode": ["b"]}), ""),
+        (CLAIMS, "ResourceClaim web-N-a-all-nics"),
+        (FINE_CLAIMS, ""),
         (BOTH_SCALE, "HorizontalPodAutoscaler web-N-x"),
     ],
 )

@@ -6,35 +6,36 @@ Names are put together from parts that may themselves hold hyphens and numbers (
     standalone clique a-0-b               <set>-<i>-a-0-b        the same PodClique
 
 A name is a list of words between hyphens, of which some are any index. Two such lists can become the same name exactly
-when they have the same length and fit word by word, because no index holds a hyphen. The set's own name and replica
-index come first in each, so they can be left out.
+when they have the same length and fit word by word, because no index holds a hyphen. The set's own name comes first in
+each, so it can be left out.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from grove_operator.api.faults import Fault, path
-from grove_operator.api.podcliqueset import PodCliqueSet
+from grove_operator.api.podcliqueset import PodCliqueSet, ResourceSharingBase
 from grove_operator.api.syntax import text
 
 TEMPLATE = "spec.template"
 _INDEX = re.compile(r"0|[1-9][0-9]*")
 Word = str | None
 """None is any index."""
+Words = tuple[Word, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """All names that one part's objects of one kind can have, below the set's name and replica index."""
+    """All names that one part's objects of one kind can have, after the set's name."""
 
     kind: str
     field: str
     part: str
-    words: tuple[Word, ...]
+    words: Words
 
     def can_equal(self, other: Shape) -> bool:
         return (
@@ -57,32 +58,45 @@ def _fit(a: Word, b: Word) -> bool:
 
 
 def shapes(pcs: PodCliqueSet) -> Iterator[Shape]:
-    """Of PodCliques, scaling groups, scaled PodGangs and autoscalers (which are called as what they scale)."""
+    """Of PodCliques, scaling groups, PodGangs, autoscalers (which are called as what they scale) and shared claims."""
     template = pcs.spec.template
     groups = template.pod_clique_scaling_groups or []
-    members = {name for group in groups for name in group.clique_names}
+    owners = {name: group for group in groups for name in group.clique_names}
+    yield from _claims(f"{TEMPLATE}.resourceSharing", "the set", (), template.resource_sharing)
     for i, clique in enumerate(template.cliques):
-        if clique.name in members:
-            continue
-        field, words = path(TEMPLATE, "cliques", i, "name"), tuple(clique.name.split("-"))
-        yield Shape("PodClique", field, f"clique {clique.name}", words)
-        if clique.spec.auto_scaling_config:
-            yield Shape("HorizontalPodAutoscaler", field, f"clique {clique.name}", words)
+        field, part = path(TEMPLATE, "cliques", i, "name"), f"clique {clique.name}"
+        if (group := owners.get(clique.name)) is None:
+            words: Words = (None, *clique.name.split("-"))
+            if clique.spec.auto_scaling_config:
+                yield Shape("HorizontalPodAutoscaler", field, part, words)
+        else:
+            part += f" of scaling group {group.name}"
+            words = (None, *group.name.split("-"), None, *clique.name.split("-"))
+        yield Shape("PodClique", field, part, words)
+        yield from _claims(path(TEMPLATE, "cliques", i, "resourceSharing"), part, words, clique.resource_sharing)
     for i, group in enumerate(groups):
-        field, words = path(TEMPLATE, "podCliqueScalingGroups", i, "name"), tuple(group.name.split("-"))
-        yield Shape("PodCliqueScalingGroup", field, f"scaling group {group.name}", words)
-        yield Shape("PodGang", field, f"scaling group {group.name}", (*words, None))
+        field, part = path(TEMPLATE, "podCliqueScalingGroups", i, "name"), f"scaling group {group.name}"
+        words = (None, *group.name.split("-"))
+        yield Shape("PodCliqueScalingGroup", field, part, words)
+        yield Shape("PodGang", field, part, (*words, None))
         if group.scale_config:
-            yield Shape("HorizontalPodAutoscaler", field, f"scaling group {group.name}", words)
-        for name in dict.fromkeys(group.clique_names):
-            part = f"clique {name} of scaling group {group.name}"
-            yield Shape("PodClique", field, part, (*words, None, *name.split("-")))
+            yield Shape("HorizontalPodAutoscaler", field, part, words)
+        shared = path(TEMPLATE, "podCliqueScalingGroups", i, "resourceSharing")
+        yield from _claims(shared, part, words, group.resource_sharing)
+
+
+def _claims(field: str, owner: str, words: Words, entries: Sequence[ResourceSharingBase] | None) -> Iterator[Shape]:
+    """Claims of the owner whose own name is `words`: one for all its replicas, or one for each."""
+    for i, entry in enumerate(entries or ()):
+        which: Word = "all" if entry.scope == "AllReplicas" else None
+        part = f"claim {entry.name} of {owner}"
+        yield Shape("ResourceClaim", path(field, i, "name"), part, (*words, which, *entry.name.split("-")))
 
 
 def clash_faults(pcs: PodCliqueSet) -> Iterator[Fault]:
     """One fault for each pair of differently named parts whose objects could be called the same."""
     for one, other in combinations(shapes(pcs), 2):
         if one.part != other.part and one.can_equal(other):
-            base = f"{text(pcs.metadata, 'name') or '<name>'}-N"
-            fact = f"{other.part} and {one.part} would both need the {one.kind} {base}-{one.shared_with(other)}"
+            name = f"{text(pcs.metadata, 'name') or '<name>'}-{one.shared_with(other)}"
+            fact = f"{other.part} and {one.part} would both need the {one.kind} {name}"
             yield Fault(other.field, "Invalid", fact, "rename one of them")
