@@ -9,6 +9,7 @@ from grove_operator.api.kinds import (
     DYNAMO_GRAPH_DEPLOYMENT,
     POD_CLIQUE,
     POD_CLIQUE_SET,
+    POD_GANG,
     SCALING_ADAPTER,
     SCALING_GROUP,
     SERVICE_ACCOUNT,
@@ -181,3 +182,40 @@ async def test_two_graphs_of_a_namespace_share_the_planners_account() -> None:
         await w.api.delete(DYNAMO_GRAPH_DEPLOYMENT, NS, "one")
         await w.rest()
         assert "planner-serviceaccount" in w.names(SERVICE_ACCOUNT)
+
+
+async def test_the_worst_placement_of_a_graphs_gangs_is_the_graphs() -> None:
+    async with world() as w:
+        await w.apply(quickstart(multinode={"nodeCount": 2}))
+        await w.rest()
+        assert "placement" not in (await graph_of(w))["status"]
+        base, scaled = sorted(w.names(POD_GANG))
+        await w.api.patch(POD_GANG, NS, base, {"status": {"placementScore": 1.0}}, subresource="status")
+        await again(w)
+        assert (await graph_of(w))["status"]["placement"] == {"score": 1.0, "state": "Partial"}
+        await w.api.patch(POD_GANG, NS, scaled, {"status": {"placementScore": 0.5}}, subresource="status")
+        await again(w)
+        assert (await graph_of(w))["status"]["placement"] == {"score": 0.5, "state": "Reported"}
+
+
+async def again(w: World) -> None:
+    """Something that makes the operator look at the graph once more."""
+    name = str(w.clock.monotonic())
+    await w.api.patch(DYNAMO_GRAPH_DEPLOYMENT, NS, "dynamo-grove", {"metadata": {"labels": {"at": name}}})
+    await w.rest()
+
+
+async def test_a_graph_that_cannot_be_mapped_any_more_says_why_and_keeps_what_runs() -> None:
+    async with world() as w:
+        await w.apply(quickstart())
+        await w.rest()
+        before = w.everything()
+        other = {"spec": {"backendFramework": "sglang"}}
+        await w.api.patch(DYNAMO_GRAPH_DEPLOYMENT, NS, "dynamo-grove", other)
+        await w.rest()
+        live = await graph_of(w)
+        assert live["status"]["state"] == "failed"
+        ready = conditions.find(live, "Ready")
+        assert ready is not None
+        assert "runs dynamo.vllm, but backendFramework is sglang" in ready["message"]
+        assert w.everything() == before

@@ -14,7 +14,8 @@ from grove_operator.dynamo.settings import DynamoSettings
 @dataclass(frozen=True)
 class GraphView:
     """`children`: by name, the PodCliques and scaling groups that scale a component. `members`: by component, all of
-    its PodCliques. `adapters`: by name, those that the graph owns. `troubles`: why writing failed.
+    its PodCliques. `adapters`: by name, those that the graph owns. `gangs`: its PodGangs. `troubles`: why a write
+    failed.
     """
 
     dgd: Json
@@ -23,6 +24,7 @@ class GraphView:
     children: Mapping[str, Json] = field(default_factory=dict)
     members: Mapping[str, Sequence[Json]] = field(default_factory=dict)
     adapters: Mapping[str, Json] = field(default_factory=dict)
+    gangs: Sequence[Json] = ()
     troubles: Sequence[str] = ()
 
     @cached_property

@@ -94,9 +94,12 @@ def _notes(view: GraphView) -> list[Json]:
 
 
 def _placement(view: GraphView) -> Json | None:
-    """The score that the PodCliqueSet has for the graph's gangs, where it tells one."""
-    score = ((view.pcs or {}).get("status") or {}).get("placementScore")
-    return None if score is None else {"score": score, "state": "Reported"}
+    """The worst score of the graph's gangs, as their scheduler tells it; nothing where none tells one."""
+    told = [(gang.get("status") or {}).get("placementScore") for gang in view.gangs]
+    scores = [score for score in told if score is not None]
+    if not scores:
+        return None
+    return {"score": min(scores), "state": "Reported" if len(scores) == len(told) else "Partial"}
 
 
 def _service_status(view: GraphView, component: Component) -> Json:

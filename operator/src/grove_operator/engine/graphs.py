@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from grove_operator.api.kinds import (
     DYNAMO_GRAPH_DEPLOYMENT,
     POD_CLIQUE,
     POD_CLIQUE_SET,
+    POD_GANG,
     SCALING_ADAPTER,
     SCALING_GROUP,
     Json,
@@ -44,7 +46,7 @@ def reconcile(
         wished = [*mapping.children(dgd, settings, walk.marks), *adapters.adapters(view, now)]
         shared = mapping.shared_children(dgd, settings)
     except MappingError as error:
-        failed = GraphView(**{**view.__dict__, "troubles": (*view.troubles, str(error))})
+        failed = replace(view, troubles=(*view.troubles, str(error)))
         return dgd, Outcome(tuple(map(_stub, owned)), status.status(failed, None, now)), existing
     existing |= {key: live for obj in shared if (live := cache.find(key := key_of(obj)))}
     scales = [Scale(key_of(child), number) for child, number in _scaled(view)]
@@ -71,7 +73,8 @@ def _view(cache: Cache, settings: DynamoSettings, dgd: Json, owned: list[Json], 
         for part in parts:
             if part["kind"] == POD_CLIQUE.kind:
                 members.setdefault(label(part, COMPONENT_LABEL), []).append(part)
-    return GraphView(dgd, settings, pcs, scaling, members, found, troubles)
+    gangs = [obj for obj in below if obj["kind"] == POD_GANG.kind]
+    return GraphView(dgd, settings, pcs, scaling, members, found, gangs, troubles)
 
 
 def _scaled(view: GraphView) -> list[tuple[Json, int]]:
