@@ -21,7 +21,7 @@ def service(name: str, namespace: str = "ns", **selector: str) -> Json:
 
 def test_a_pod_with_hostname_and_subdomain_is_known_even_before_it_is_ready() -> None:
     pods = [pod("a", "127.1.0.1", ready=False, hostname="g-0-d-ldr-0"), pod("b", "127.1.0.2"), pod("c", "")]
-    assert entries(pods, []) == [("ns", "g-0-d-ldr-0.g-0", "127.1.0.1")]
+    assert entries(pods, [], {"ns"}) == [("ns", "g-0-d-ldr-0.g-0", "127.1.0.1")]
 
 
 def test_a_service_is_the_first_ready_pod_that_it_selects_in_its_namespace() -> None:
@@ -32,9 +32,14 @@ def test_a_service_is_the_first_ready_pod_that_it_selects_in_its_namespace() -> 
         pod("d", "127.1.0.4", app="y"),
         pod("e", "127.1.0.5", namespace="other", app="x"),
     ]
-    assert entries(pods, [service("s", app="x"), service("none", app="z"), service("all")]) == [
+    assert entries(pods, [service("s", app="x"), service("none", app="z"), service("all")], {"ns"}) == [
         ("ns", "s", "127.1.0.2")
     ]
+
+
+def test_a_namespace_without_a_real_container_has_no_names() -> None:
+    pods = [pod("a", "127.1.0.1", hostname="h", namespace="pretended", app="x")]
+    assert entries(pods, [service("s", "pretended", app="x")], {"ns"}) == []
 
 
 def test_short_names_are_for_the_same_namespace() -> None:

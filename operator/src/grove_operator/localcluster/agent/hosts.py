@@ -1,6 +1,7 @@
 """Names of pods and Services as files: real containers find them through their own /etc/hosts.
 
-There is no DNS and no kube-proxy on the local cluster. A pod with hostname and subdomain is known by its address, a
+There is no DNS and no kube-proxy on the local cluster. Namespaces without a real container have no names at all: there
+may be thousands of pods in them, and nobody who asks. A pod with hostname and subdomain is known by its address, a
 Service by the address of its first ready pod (so its port must be its target port). One file for each namespace, in
 which names of the same namespace may be short; it is rewritten in place, since containers have it mounted.
 """
@@ -8,7 +9,7 @@ which names of the same namespace may be short; it is rewritten in place, since 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from grove_operator.api.kinds import Json
@@ -19,9 +20,10 @@ Entry = tuple[str, str, str]
 """Namespace, name inside it, address."""
 
 
-def entries(pods: Iterable[Json], services: Iterable[Json]) -> list[Entry]:
-    """Everything that has a name and an address, sorted."""
-    placed = [pod for pod in pods if (pod.get("status") or {}).get("podIP")]
+def entries(pods: Iterable[Json], services: Iterable[Json], namespaces: Collection[str]) -> list[Entry]:
+    """Everything in these namespaces that has a name and an address, sorted."""
+    here = [pod for pod in pods if pod["metadata"]["namespace"] in namespaces]
+    placed = [pod for pod in here if (pod.get("status") or {}).get("podIP")]
     found: list[Entry] = []
     for pod in placed:
         spec = pod["spec"]
@@ -31,6 +33,8 @@ def entries(pods: Iterable[Json], services: Iterable[Json]) -> list[Entry]:
             )
     for service in services:
         meta, selector = service["metadata"], service["spec"].get("selector")
+        if meta["namespace"] not in namespaces:
+            continue
         chosen = [p for p in placed if selector and _is_ready(p) and _matches(p, meta["namespace"], selector)]
         if chosen:
             first = min(chosen, key=lambda p: str(p["metadata"]["name"]))
@@ -58,6 +62,11 @@ class HostsFiles:
         self._folder = folder
         self._content: dict[str, str] = {}
         self._known: list[Entry] = []
+
+    @property
+    def namespaces(self) -> Collection[str]:
+        """Those in which a real container runs, or ran."""
+        return self._content.keys()
 
     def path(self, namespace: str) -> Path:
         """The namespace's file; made on first use."""

@@ -76,7 +76,7 @@ class Player:
         self._plays: dict[Key, _Play] = {}
         self._known: dict[tuple[str, str, str], float] = {}
         self._naming: asyncio.TimerHandle | None = None
-        self._services = Informer(host.api, host.clock, SERVICE, lambda old, new: self._names_may_differ())
+        self._services = Informer(host.api, host.clock, SERVICE, self._names_may_differ)
         self.pods = Informer(
             host.api,
             host.clock,
@@ -89,16 +89,18 @@ class Player:
     def _on_change(self, old: Json | None, new: Json | None) -> None:
         obj = new or old or {}
         self._queue.add((obj["metadata"]["namespace"], obj["metadata"]["name"]))
-        self._names_may_differ()
+        self._names_may_differ(old, new)
 
-    def _names_may_differ(self) -> None:
-        """Writes the hosts files once for all changes of a moment."""
-        if self._naming is None:
+    def _names_may_differ(self, old: Json | None, new: Json | None) -> None:
+        """Writes the hosts files once for all changes of a moment, where real containers read them."""
+        namespace = (new or old or {})["metadata"]["namespace"]
+        if self._naming is None and namespace in self._host.hosts.namespaces:
             self._naming = asyncio.get_running_loop().call_later(NAMING_S, self._name)
 
     def _name(self) -> None:
         self._naming = None
-        self._host.hosts.update(entries(self.pods.items(), self._services.items()))
+        hosts = self._host.hosts
+        hosts.update(entries(self.pods.items(), self._services.items(), hosts.namespaces))
 
     async def run(self) -> None:
         """Until cancelled; then every process has ended."""
@@ -213,6 +215,8 @@ class Player:
         if refused and pod["spec"].get("volumes"):
             note = f"mounts are refused here ({refused}); known paths are remapped by environment and arguments"
             await self._event(pod, "MountsRefused", note)
+        self._host.hosts.path(pod["metadata"]["namespace"])
+        self._names_may_differ(None, pod)
         ip = self._address(pod, play)
         play.real = RealPod(self._host, pod, node, ip, lambda: self._queue.add(key))
         play.real.start()
