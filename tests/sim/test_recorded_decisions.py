@@ -121,7 +121,7 @@ async def test_explain_on_the_live_cluster_says_what_the_scheduler_wrote_and_its
         await story.apply(clique_set("wide", 6, required="rack"))
         said = explain_gang((), await story.dump(), "ns", "wide-0")
         (scheduled,) = [c for c in story.api.objects(POD_GANG)[0]["status"]["conditions"] if c["type"] == "Scheduled"]
-        assert said.reasons[0]["message"] == scheduled["message"]
+        assert said.sentence == scheduled["message"], "condition, event and command say the same"
         (way,) = [w for w in said.explanation.ways_out if w.action == "evict"]
         assert way.targets == ("pod ns/old",)
         await story.api.delete(POD, "ns", "old", grace_s=0)

@@ -142,6 +142,7 @@ async def test_a_refused_gang_stays_whole_and_says_why_once() -> None:
         assert set(world.nodes().values()) == {""}
         message = (
             "podgang web-0 needs 2 pods in one rack: r1 takes 1 of 2, r2 takes 1 of 2; r1 is short of 1 nvidia.com/gpu"
+            "; to unblock: lower minAvailable of web-0-w by 1 to 1"
         )
         condition = world.condition()
         assert (condition["status"], condition["reason"], condition["message"]) == ("False", "Unschedulable", message)

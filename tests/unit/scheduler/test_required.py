@@ -95,6 +95,29 @@ def test_the_same_rack_name_in_two_blocks_is_two_racks() -> None:
     assert not schedule(snapshot, [gang("A:2x1", root="R=rack")]).assignments
 
 
+def test_nvlink_cliques_that_do_not_nest_in_racks_are_a_topology_of_their_own() -> None:
+    clique = "nvidia.com/gpu.clique"
+    racks = cluster("rack", "a:4[r1] b:4[r1] c:4[r2] d:4[r2]")
+    wired = {"a": "c1", "b": "c2", "c": "c1", "d": "c2"}
+    nodes = tuple(replace(n, labels={**n.labels, clique: wired[n.name]}) for n in racks.nodes)
+    snapshot = replace(racks, nodes=nodes, topologies=(*racks.topologies, Topology("nvl", (clique,))))
+    gangs = [
+        gang("A:2x4", name="by-rack", root="R=rack"),
+        gang("A:2x2", name="by-clique", topology="nvl", root=f"R={clique}"),
+    ]
+    alone = schedule(snapshot, gangs[1:])
+    assert len({wired[n] for n in nodes_of(alone, "by-clique")}) == 1
+    both = schedule(snapshot, gangs)
+    assert nodes_of(both, "by-rack") == ["c", "d"] or nodes_of(both, "by-rack") == ["a", "b"]
+    assert len({wired[n] for n in nodes_of(both, "by-clique")}) == 1
+
+
+def test_a_host_without_the_label_of_a_required_rack_is_no_place_for_a_group_that_wishes_for_a_host() -> None:
+    snapshot = cluster("block rack", "a:8[,r1] b:4[b1,r1] c:4[b1,r1]")
+    asked = gang("A:3x2", groups={"g": ("A", "P=host")}, A="R=rack")
+    assert nodes_of(schedule(snapshot, [asked])) == ["b", "b", "c"]
+
+
 def test_a_node_without_the_label_is_in_no_rack() -> None:
     snapshot = cluster("rack", "a:4 b:1[r1] c:1[r1]")
     assert nodes_of(schedule(snapshot, [gang("A:2x1", root="R=rack")])) == ["b", "c"]

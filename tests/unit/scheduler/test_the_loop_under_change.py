@@ -8,7 +8,8 @@ from grove_operator.api.kinds import EVENT, NODE, POD, POD_GANG, Json
 from grove_operator.engine.binder import GangScheduler
 from grove_operator.engine.binding import LEAST_IN_FLIGHT, Window
 from grove_operator.engine.ports import Conflict, Overloaded
-from grove_operator.scheduler.model import Decision, Policy
+from grove_operator.scheduler.model import Decision, Policy, Snapshot
+from grove_operator.scheduler.solve import Solver
 from grove_operator.sim.apiserver import Request
 from tests.scenarios.objects import objects, outcome
 from tests.scenarios.outcome import check
@@ -111,6 +112,48 @@ async def test_a_large_gang_is_not_starved_by_a_stream_of_small_ones() -> None: 
         await world.clock.advance(10)
 
 
+async def test_scaled_gangs_follow_when_their_base_is_placed_at_last() -> None:
+    scaled = pod("s0", "web-0-x-1")
+    scaled["metadata"]["labels"]["grove.io/base-podgang"] = "web-0"
+    world = World(node("a", 1), pod("p0"), pod("p1"), pod_gang(pods=["p0", "p1"]))
+    world.api.seed(scaled, pod_gang("web-0-x-1", pods=["s0"]))
+    async with world.running():
+        assert set(world.nodes().values()) == {""}, "the scaled gang would fit, but its base comes first"
+        await world.api.create(NODE, None, node("b", 2))
+        await world.clock.settle()
+        assert sorted(world.nodes().values()) == ["a", "b", "b"]
+
+
+async def test_a_resource_that_only_a_strangers_pod_asks_for_disturbs_nobody() -> None:
+    world = World(node("a", 2), pod("p0"), pod_gang(pods=["p0"]))
+    async with world.running():
+        limits = {"example.com/odd": "3"}
+        container = {"name": "c", "resources": {"limits": limits}}
+        odd = pod("odd", None, on="a", schedulerName="default-scheduler", containers=[container])
+        await world.api.create(POD, "ns", odd)
+        await world.api.create(POD, "ns", pod("later", None))
+        await world.clock.settle()
+        assert world.nodes()["later"] == "a"
+
+
+class FailsOn(Solver):
+    """A solver with a fault that one gang brings to light."""
+
+    def _prepare(self, gang: Any, *rest: Any) -> Any:
+        if gang.name == "poison":
+            raise ZeroDivisionError("a fault")
+        return super()._prepare(gang, *rest)
+
+
+async def test_a_fault_in_the_solver_refuses_its_gang_and_no_other() -> None:
+    world = World(node("a", 3), *(pod(f"p{i}", "web-0") for i in range(2)), pod_gang(pods=["p0", "p1"]))
+    world.api.seed(pod("q0", "poison"), pod_gang("poison", pods=["q0"]), pod("r0", "z"), pod_gang("z", pods=["r0"]))
+    world.scheduler.feed.solver = FailsOn(Snapshot(()))
+    async with world.running():
+        assert world.nodes() == {"p0": "a", "p1": "a", "q0": "", "r0": "a"}
+        assert "ZeroDivisionError: a fault" in world.condition(name="poison")["message"]
+
+
 async def test_what_was_kept_for_a_large_gang_is_given_back_after_a_while() -> None:
     stays = pod("stays", None, on="a", schedulerName="default-scheduler")
     world = World(node("a", 4), stays, pod("big", gpus=4), pod_gang(pods=["big"]))
@@ -210,7 +253,9 @@ async def test_a_gang_left_undecided_is_searched_longer_when_nothing_else_is_to_
     small = Policy(attempts=3, exact_columns=4)
     world.scheduler = GangScheduler(world.api.as_user("scheduler"), world.clock, policy=small, aside=aside)
     async with world.running():
-        assert asked == [1], "a search of three attempts ends without a place or a proof"
+        assert world.scheduler.metrics["longer_searches"] == len(asked) == 1, (
+            "a search of three attempts ends without a place or a proof"
+        )
         check(scenario, outcome(scenario, world.api.objects(POD), world.api.objects(POD_GANG)))
         assert world.condition(name="g")["status"] == "True"
 

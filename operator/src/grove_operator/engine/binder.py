@@ -15,7 +15,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from itertools import cycle
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from grove_operator.api.constants import LABEL_POD_GANG, SCHEDULER_NAME
 from grove_operator.api.kinds import (
@@ -29,6 +29,7 @@ from grove_operator.api.kinds import (
 )
 from grove_operator.engine import scheduling_view as view
 from grove_operator.engine.binding import BACKOFF_MIN_S, Binder
+from grove_operator.engine.explaining import Explainer
 from grove_operator.engine.informer import Informer
 from grove_operator.engine.pod_needs import PodTrimmer
 from grove_operator.engine.ports import Clock, KubeApi
@@ -44,10 +45,16 @@ ROLLBACK_GRACE_S = 60.0
 BACKOFF_MAX_S = 30.0
 BREATH_S = 0.05
 """The loop rests as long as its last round took, but no longer than this: events that come meanwhile share a round."""
-Aside = Callable[[Callable[[], Decision]], Awaitable[Decision]]
+T = TypeVar("T")
 
 
-async def at_once(work: Callable[[], Decision]) -> Decision:
+class Aside(Protocol):
+    """Runs something long where it doesn't hold up the loop."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]: ...
+
+
+async def at_once(work: Callable[[], T], /) -> T:
     """Where there is no other thread."""
     return work()
 
@@ -89,6 +96,7 @@ class GangScheduler:
         self.teller = Teller(
             api, clock, Stores(self.gangs, self.pods), self.feed, self.names, self.metrics, self._spawn, self._touch
         )
+        self.explainer = Explainer(self.feed, self.pods, policy, aside, self._spawn, self._touch)
         self.teller.rollback_grace_s = rollback_grace_s
         self._touched: set[str] = set()
         self._wake = asyncio.Event()
@@ -119,7 +127,8 @@ class GangScheduler:
             self._wake.clear()
             self._decide()
             for key in sorted(self._touched):
-                self.teller.tell(key)
+                if not self.explainer.holds_back(key):
+                    self.teller.tell(key)
             self._touched.clear()
             self._try_harder()
             await self.clock.sleep(min(self.clock.monotonic() - began, BREATH_S))
@@ -195,7 +204,7 @@ class GangScheduler:
             return
         self.metrics["decisions"] += 1
         if self.recorder is None:
-            decision = self.feed.solver.decide(due, self.feed.starving(now))
+            decision = self.feed.decide(due, self.feed.starving(now))
         else:
             seen, wanted = self.feed.snapshot(), self.feed.gangs(due)
             decision = schedule(seen, wanted, self.policy)
@@ -244,7 +253,9 @@ class GangScheduler:
 
     def _try_harder(self) -> None:
         """When there is nothing else to do: a gang left undecided, once more with a larger budget."""
-        undecided = sorted(k for k, refusals in self.feed.refusals.items() if any(not r.proven for r in refusals))
+        undecided = sorted(
+            k for k, refusals in self.feed.refusals.items() if any(not r.proven and not r.pods for r in refusals)
+        )
         gangs = self.feed.solver.gangs
         waiting = [k for k in undecided if k in gangs and self._tried_harder.get(k) is not gangs[k]]
         if waiting and not self._is_trying_harder and not self._wake.is_set():

@@ -18,6 +18,8 @@ from grove_operator.api.kinds import Json
 from grove_operator.scheduler.model import AVOIDS, MATCHES, Claim, Needs
 from grove_operator.scheduler.requests import HOSTNAME, Affinity, anywhere, claim_names, needs_of, node_affinity
 
+PINNED_OWNERS = frozenset({"DaemonSet", "Node"})
+"""Whose pods belong to their node."""
 VolumeAt = Callable[[str, str], "Affinity | None"]
 """Where the volume that a claim (namespace, name) is bound to may be used; None while it isn't bound."""
 
@@ -73,6 +75,7 @@ class PodTrimmer:
             "priority": spec.get("priority") or 0,
             "phase": status.get("phase", "Pending"),
             "conditions": status.get("conditions") or [],
+            "pinned": any(o.get("kind") in PINNED_OWNERS for o in meta.get("ownerReferences") or ()),
             "claims": claimed,
             "avoids": tuple(term.name for term in avoided),
             "own": self._intern(needs_of(spec)),

@@ -10,15 +10,19 @@ A gang that was refused is tried again only when one of these holds: an event, n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from grove_operator.api.kinds import Json
 from grove_operator.engine import scheduling_view as view
+from grove_operator.engine.scheduling_status import RefusalKey, refusal_key
 from grove_operator.scheduler.model import Decision, Gang, Node, Policy, Refusal, Snapshot, Topology
 from grove_operator.scheduler.solve import Solver, turn
+
+log = logging.getLogger(__name__)
 
 STARVING_S = 300.0
 DRAIN_S = 900.0
@@ -105,6 +109,7 @@ class Feed:
         for name in sorted(used):
             if name in cluster.table.row:
                 amounts, claims = usage.held_on(name)
+                cluster.table.learn({resource for resource, _ in amounts})
                 if cluster.table.use(name, amounts, claims):
                     better.append(name)
         return np.array([cluster.table.row[name] for name in better], dtype=np.int64)
@@ -119,7 +124,8 @@ class Feed:
             self.solver.put(gang)
         if gang == before:
             return
-        self._due.update(g.key for g in self.solver.family(gang or before) if g.key in self.refusals)  # type: ignore[arg-type]
+        family = self.solver.family(gang or before)  # type: ignore[arg-type]
+        self._due.update(g.key for g in family if g.key in self.refusals or waits(g))
         if gang is not None:
             self._due.add(key)
 
@@ -141,6 +147,37 @@ class Feed:
         self._due.difference_update(ready)
         self._due.intersection_update(gangs)
         return sorted(k for k in ready if waits(gangs[k]))
+
+    def decide(self, due: Sequence[str], starving: str | None) -> Decision:
+        """A fault that one gang brings to light must not stop the others: then each is decided on by itself."""
+        try:
+            return self.solver.decide(due, starving)
+        except Exception:
+            log.exception("deciding on %d podgangs failed; now one by one", len(due))
+        found: list[Decision] = []
+        for gang in sorted((self.solver.gangs[key] for key in due), key=turn):
+            self.solver.cluster.replace(view.with_usage(node, self.usage) for node in self._nodes.values())
+            for earlier in found:
+                self._take(earlier)
+            try:
+                found.append(self.solver.decide([gang.key]))
+            except Exception as error:
+                log.exception("deciding on podgang %s failed", gang.key)
+                found.append(Decision(refusals=(_failed(gang, error),)))
+        return Decision(
+            tuple(a for d in found for a in d.assignments),
+            tuple(r for d in found for r in d.refusals),
+            tuple(s for d in found for s in d.scores),
+        )
+
+    def _take(self, decision: Decision) -> None:
+        """Room that a decision of this round has taken already."""
+        table = self.solver.cluster.table
+        needs = {m.key: m.needs for g in self.solver.gangs.values() for pg in g.podgroups for m in pg.members}
+        for a in decision.assignments:
+            shape = table.shape(needs[f"{a.namespace}/{a.pod}"])
+            row = table.row[a.node]
+            table.take(np.array([row], dtype=np.int64), shape.request[None], [(row, shape.claims)])
 
     def again(self, key: str) -> None:
         """Due once more, though nothing changed."""
@@ -181,6 +218,14 @@ class Feed:
                 self.waiting_since.pop(key, None)
         return changed
 
+    def add_words(self, key: str, about: RefusalKey, words: str) -> None:
+        """More to say about a refusal that is still the same."""
+        self.refusals[key] = tuple(
+            replace(r, message=r.message + words) if refusal_key(r) == about else r for r in self.refusals.get(key, ())
+        )
+        if not self.refusals[key]:
+            del self.refusals[key]
+
     def snapshot(self) -> Snapshot:
         """The cluster as it is now, for whoever decides elsewhere."""
         nodes = tuple(view.with_usage(node, self.usage) for node in self._nodes.values())
@@ -190,6 +235,16 @@ class Feed:
         """All gangs; those that aren't due are context."""
         wanted = set(due)
         return [g if g.key in wanted else replace(g, ready=False) for g in self.solver.gangs.values()]
+
+
+def _failed(gang: Gang, error: Exception) -> Refusal:
+    return Refusal(
+        gang=gang.key,
+        reason="SchedulerFault",
+        scope=f"podgang {gang.name}",
+        message=f"podgang {gang.name}: the scheduler failed on it ({type(error).__name__}: {error}); please report it "
+        "with a recording (GROVE_RECORD_DECISIONS)",
+    )
 
 
 def waits(gang: Gang) -> bool:

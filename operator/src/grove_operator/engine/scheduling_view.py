@@ -7,11 +7,12 @@ assumed: pod UID -> node, from the decision to bind until the watch shows the bi
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
 from grove_operator.api import constants as c
 from grove_operator.api.kinds import Json
 from grove_operator.engine.pod_needs import VolumeAt, volume_affinity
+from grove_operator.scheduler.explain import Holding
 from grove_operator.scheduler.liking import PACKINGS
 from grove_operator.scheduler.model import (
     Claim,
@@ -159,6 +160,24 @@ class Usage:
         else:
             self._held[uid] = now
         return True
+
+
+def holdings(pods: Iterable[Json]) -> Iterator[Holding]:
+    """What running pods hold, and who could be asked to give it up."""
+    for pod in pods:
+        if pod["node"] and not is_over(pod):
+            meta = pod["metadata"]
+            gang = meta["labels"].get(c.LABEL_POD_GANG)
+            yield Holding(
+                namespace=meta["namespace"],
+                pod=meta["name"],
+                node=pod["node"],
+                needs=pod["needs"],
+                gang=f"{meta['namespace']}/{gang}" if gang else None,
+                priority=pod["priority"],
+                is_leaving=bool(meta["deletionTimestamp"]),
+                is_pinned=pod["pinned"],
+            )
 
 
 def snapshot(nodes: Iterable[Json], topologies: Iterable[Json], usage: Usage) -> Snapshot:

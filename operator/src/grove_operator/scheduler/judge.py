@@ -16,6 +16,8 @@ from grove_operator.scheduler.topology import TopologyIndex
 
 Rows = Mapping[int, tuple[int, ...]]
 """Node rows of the placed members, by id of their leaf scope."""
+Reach = tuple[int, int]
+"""(finest level up to the wished one at which one domain holds the scope, domains used at the wished level)."""
 Key = tuple[bool, tuple[int, ...], tuple[int, ...], int]
 
 
@@ -32,23 +34,19 @@ class Judge:
     def __init__(self, tree: Scope, index: TopologyIndex) -> None:
         self.tree, self.index = tree, index
         self.scopes = constrained(tree)
-        self._nothing_lost = (0,) * len(self.scopes)
-        self._one_each = (1,) * len(self.scopes)
 
-    def perfect(self, hosts: int, *, crowds: bool) -> Key:
-        """The key of a placement that lost no level."""
-        return crowds, self._nothing_lost, self._one_each, hosts
+    def measure(self, rows: Rows) -> list[Reach]:
+        """What each constrained scope reached."""
+        return [self._reach(scope, rows) for scope in self.scopes]
 
-    def key(self, rows: Rows, hosts: int, *, crowds: bool) -> Key:
+    def key(self, reached: list[Reach], hosts: int, *, crowds: bool) -> Key:
         """Smaller is better."""
-        reached = [self.reach(scope, rows) for scope in self.scopes]
         lost = tuple(scope.wished - kept for scope, (kept, _) in zip(self.scopes, reached, strict=True))
         return crowds, lost, tuple(used for _, used in reached), hosts
 
-    def reach(self, scope: Scope, rows: Rows) -> tuple[int, int]:
-        """(finest level up to the wished one at which one domain holds the scope, domains used at the wished level)."""
+    def _reach(self, scope: Scope, rows: Rows) -> Reach:
         own = [r for leaf in scope.leaves() for r in rows.get(id(leaf), ())]
-        at = self.index.position[np.array([*own, *scope.anchors], dtype=np.int64)]
+        at = self.index.position[own + scope.anchors]
         if not len(at):
             return scope.wished, 1
         for level in range(scope.wished, 0, -1):
@@ -57,13 +55,12 @@ class Judge:
                 break
         else:
             level = 0
-        return level, len(np.unique(self.index.dom[scope.wished][at]))
+        return level, 1 if level == scope.wished else len(set(self.index.dom[scope.wished][at].tolist()))
 
-    def score(self, rows: Rows, lanes: Lanes) -> float:
+    def score(self, reached: list[Reach], lanes: Lanes) -> float:
         """The table must be as it was before the placement: the fewest possible is counted on what was free then."""
         values = []
-        for scope in self.scopes:
-            kept, used = self.reach(scope, rows)
+        for scope, (kept, used) in zip(self.scopes, reached, strict=True):
             if kept == scope.wished:
                 values.append(1.0)
             else:

@@ -20,11 +20,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from grove_operator.scheduler.capacity import Capacity
+from grove_operator.scheduler.hosts import fewest
 from grove_operator.scheduler.lanes import Lanes
 from grove_operator.scheduler.liking import NONE, Liking
 from grove_operator.scheduler.nodes import Bools, Ints
 from grove_operator.scheduler.scopes import Scope
 
+COUNTED = 32
+"""Up to so many candidates get their domains counted exactly."""
 Key = Callable[[Ints], Ints | Bools]
 
 
@@ -135,7 +138,10 @@ class Ranking:
         return np.zeros(len(ids), dtype=np.int64) if bound is None else bound
 
     def domains_bound(self, ids: Ints) -> Ints:
-        """No fewer domains of the scope's wished level than this: pods over what the largest of them takes."""
+        """No fewer domains of the scope's wished level than this: the largest of them that together take each shape.
+
+        Of many candidates only a rougher bound is taken: pods over what the largest domain takes.
+        """
         wished, index = self.scope.wished, self.index
         bound = np.ones(len(ids), dtype=np.int64)
         inner, stop = index.inside(wished, self.lo, self.hi)
@@ -146,6 +152,11 @@ class Ranking:
         for shape, n in self.scope.ask:
             if n > 1:
                 lane = self.lanes.at(wished)[self.lanes.lane[id(shape)], inner:stop]
+                if len(ids) <= COUNTED:
+                    spans = bounds.reshape(-1, 2).tolist()
+                    least = [fewest(lane[first:end], n) for first, end in spans]
+                    np.maximum(bound, np.array(least, dtype=np.int64), out=bound)
+                    continue
                 largest = np.maximum.reduceat(np.append(lane, 0), bounds)[::2]
                 np.maximum(bound, -(-n // np.maximum(largest, 1)), out=bound)
         return bound

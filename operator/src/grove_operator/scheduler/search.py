@@ -131,9 +131,10 @@ class Search:
                     return Solution(self._hand_out(stack), 1.0)
                 self.table.undo(self.start)
                 rows = {id(p.leaf): p.rows for p in self._hand_out(stack)}
-                key = judge.key(rows, hosts, crowds=crowds)
+                reached = judge.measure(rows)
+                key = judge.key(reached, hosts, crowds=crowds)
                 if best is None or key < best[0]:
-                    best, in_vain = (key, stack, judge.score(rows, self.lanes)), 0
+                    best, in_vain = (key, stack, judge.score(reached, self.lanes)), 0
                 if not any(key[1]) and hosts <= least and not crowds:
                     break
             if self.is_exhausted:
@@ -147,7 +148,8 @@ class Search:
     def accept(self, tree: Scope, placed: list[Placed]) -> Solution | None:
         """Takes room for a placement found elsewhere; None, with the table as it was, when it doesn't fit."""
         table, mark = self.table, self.table.mark()
-        score = Judge(tree, self.index).score({id(p.leaf): p.rows for p in placed}, self.lanes)
+        judge = Judge(tree, self.index)
+        score = judge.score(judge.measure({id(p.leaf): p.rows for p in placed}), self.lanes)
         for one in placed:
             for shape, row in zip(one.leaf.shapes, one.rows, strict=True):
                 if (table.free[row] < shape.request).any() or claims_collide(shape.claims, table.claims[row]):

@@ -22,7 +22,6 @@ from grove_operator.scheduler.explain import Holding
 from grove_operator.scheduler.model import Gang, Snapshot
 
 SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
-PINNED_OWNERS = frozenset({"DaemonSet", "Node"})
 Where = tuple[str, str]
 
 
@@ -172,7 +171,6 @@ def _holdings(inputs: Inputs, pods: Mapping[Where, Json], pod_gangs: list[Json])
         pod = pods[_where(obj)]
         if not pod["node"] or view.is_over(pod):
             continue
-        owners = {reference.get("kind") for reference in obj["metadata"].get("ownerReferences") or ()}
         yield Holding(
             namespace=obj["metadata"]["namespace"],
             pod=obj["metadata"]["name"],
@@ -181,7 +179,7 @@ def _holdings(inputs: Inputs, pods: Mapping[Where, Json], pod_gangs: list[Json])
             gang=gang_of_pod.get(_where(obj)),
             priority=pod["priority"],
             is_leaving=_is_terminating(obj),
-            is_pinned=bool(owners & PINNED_OWNERS),
+            is_pinned=pod["pinned"],
         )
 
 
