@@ -40,6 +40,7 @@ prove: tools ## the full proofs of one issue (ISSUE=n), at most an hour, resumab
 
 bench: tools ## decisions, then grove-scale end to end: figures for docs/performance.md
 	$(BIN)/python -m tests.bench.decisions
+	$(BIN)/python -m tests.bench.binding
 	$(BIN)/python -m tests.bench.grove_scale --replicas $(or $(REPLICAS),500)
 
 demo: setup ## a local GPU cluster, the stack on it, and what came of it

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from grove_operator.kube.client import HttpKubeApi
+from tests.conformance.scheduler import agreement, churning, killing
 from tests.property.scheduler.audit import compare
 from tests.prove.proof import Figures, Progress, Proof
+from tests.support.placing import Plane, placing_plane
 
 
 def against_the_oracle(seed: int, count: int, progress: Progress) -> Figures:
@@ -16,6 +24,67 @@ def against_the_oracle(seed: int, count: int, progress: Progress) -> Figures:
     return found
 
 
+def against_kube_scheduler(seed: int, count: int, progress: Progress) -> Figures:
+    """Random pods, each pinned to one node; `compare` raises when the verdicts differ."""
+
+    async def work(_plane: Plane, api: HttpKubeApi) -> Figures:
+        found = await agreement.compare(api, seed, count)
+        progress(count)
+        return found
+
+    return _on_a_plane(work, with_kube_scheduler=True)
+
+
+def beside_kube_scheduler(seed: int, count: int, progress: Progress) -> Figures:
+    """`count` gangs come while kube-scheduler churns one-GPU pods on the same nodes."""
+
+    async def work(_plane: Plane, api: HttpKubeApi) -> Figures:
+        found = await churning.churn(api, count, seed)
+        progress(count)
+        return found
+
+    return _on_a_plane(work, with_kube_scheduler=True)
+
+
+def killed(seed: int, count: int, progress: Progress) -> Figures:
+    """`count` kills while 200 gangs are bound."""
+
+    async def work(plane: Plane, api: HttpKubeApi) -> Figures:
+        found = await killing.killed_while_binding(plane, api, gangs=200, kills=count, seed=seed)
+        progress(count)
+        return found
+
+    return _on_a_plane(work)
+
+
+def doubled(seed: int, count: int, progress: Progress) -> Figures:
+    """Two schedulers at once, `count` times, the leader frozen and thawed in the middle."""
+
+    async def work(plane: Plane, api: HttpKubeApi) -> Figures:
+        total = {"gangs": 0.0, "rounds": 0.0}
+        for i in range(count):
+            found = await killing.two_at_once(plane, api, gangs=60, seed=seed + i)
+            total = {"gangs": total["gangs"] + found["gangs"], "rounds": total["rounds"] + 1}
+            progress(1)
+        return total
+
+    return _on_a_plane(work)
+
+
+def _on_a_plane(
+    work: Callable[[Plane, HttpKubeApi], Awaitable[Figures]], *, with_kube_scheduler: bool = False
+) -> Figures:
+    async def run(plane: Plane) -> Figures:
+        async with plane.client() as api:
+            return await work(plane, api)
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        placing_plane(Path(folder), with_kube_scheduler=with_kube_scheduler) as plane,
+    ):
+        return asyncio.run(run(plane))
+
+
 def proofs() -> list[Proof]:
     return [
         Proof(
@@ -26,4 +95,26 @@ def proofs() -> list[Proof]:
             chunk=500,
             workers=2,
         ),
+        Proof(
+            "kube-scheduler",
+            "A pod pinned to one node gets the verdict of the real kube-scheduler",
+            against_kube_scheduler,
+            count=1_000,
+            chunk=100,
+        ),
+        Proof(
+            "churn",
+            "While kube-scheduler churns one-GPU pods on the same nodes no gang stays bound in part",
+            beside_kube_scheduler,
+            count=48,
+            chunk=12,
+        ),
+        Proof(
+            "kills",
+            "Killed while binding 200 gangs: no partial gang, no double bind, all placed",
+            killed,
+            count=50,
+            chunk=10,
+        ),
+        Proof("two", "Two schedulers at once: the same", doubled, count=5, chunk=5),
     ]
