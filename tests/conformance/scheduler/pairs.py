@@ -56,7 +56,7 @@ def _node(rng: random.Random, name: str) -> Json:
         {"key": rng.choice(("maintenance", "gpu")), "value": rng.choice(("", "x")), "effect": effect}
         for effect in rng.sample(EFFECTS, rng.choice((0, 0, 0, 0, 1, 2)))
     ]
-    spec: Json = {"unschedulable": True} if rng.random() < 0.07 else {}
+    spec: Json = {"unschedulable": True} if rng.random() < 0.03 else {}
     return {
         "apiVersion": "v1",
         "kind": "Node",
@@ -92,7 +92,7 @@ def _pod(rng: random.Random, name: str, node: str, apps: list[str]) -> tuple[Jso
     if rng.random() < 0.15:
         spec["runtimeClassName"] = RUNTIME_CLASS
         spec["overhead"] = OVERHEAD
-    if rng.random() < 0.2:
+    if rng.random() < 0.12:
         key = rng.choice(list(KEYS))
         spec["nodeSelector"] = {key: rng.choice(KEYS[key])}
     spec["tolerations"] = [_toleration(rng) for _ in range(rng.choice((0, 1, 1, 2)))]
@@ -121,7 +121,7 @@ def _container(rng: random.Random, name: str, *, ports: bool) -> Json:
         "nvidia.com/gpu": rng.choice(("1", "4")),
         "hugepages-2Mi": "32Mi",
     }
-    chances = {"cpu": 0.8, "memory": 0.7, "ephemeral-storage": 0.2, "nvidia.com/gpu": 0.15, "hugepages-2Mi": 0.05}
+    chances = {"cpu": 0.8, "memory": 0.7, "ephemeral-storage": 0.2, "nvidia.com/gpu": 0.15, "hugepages-2Mi": 0.02}
     asked = {k: v for k, v in asked.items() if rng.random() < chances[k]}
     if "hugepages-2Mi" in asked:
         asked["memory"] = "128Mi"

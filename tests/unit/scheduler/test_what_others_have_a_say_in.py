@@ -72,6 +72,9 @@ async def test_too_few_hosts_for_pods_that_avoid_each_other_is_a_refusal() -> No
     world = World(node("a", 8), node("b", 1), *pods, pod_gang(pods=["p0", "p1", "p2"]))
     async with world.running():
         assert set(world.nodes().values()) == {""}
+        told = world.condition()["message"]
+        assert "takes 2 of 3" in told
+        assert "short of 1 hosts without colliding host ports or anti-affinity" in told
 
 
 async def test_one_sided_avoidance_holds_both_ways_whoever_came_first() -> None:

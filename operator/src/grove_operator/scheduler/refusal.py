@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from grove_operator.scheduler.model import Closest, Gang, Member, Needs, Refusal
-from grove_operator.scheduler.nodes import Ints, Shape
-from grove_operator.scheduler.predicates import objections
+from grove_operator.scheduler.nodes import Ints, NodeTable, Shape
+from grove_operator.scheduler.predicates import claims_collide, objections
 from grove_operator.scheduler.quantity import spell
 from grove_operator.scheduler.scopes import Scope
 from grove_operator.scheduler.search import Search
 
 LISTED = 6
 EXAMINED = 32
+CLAIMED = "hosts without colliding host ports or anti-affinity"
 UNDECIDED = "none was found yet, the search goes on while there is time"
 PROVED = "an exact search proves that there is no way"
 
@@ -133,19 +134,23 @@ def _gaps(scope: Scope, level: int, search: Search) -> list[_Gap]:
         return []
     taken = np.zeros(len(index.lo[level]), dtype=np.int64)
     for shape, n in scope.demand:
-        fits = _fits(shape, table.free, np.arange(len(table)))[index.perm]
+        fits = _fits(shape, table.free, np.arange(len(table)), table)[index.perm]
         taken += np.minimum(fits if level == index.host else np.add.reduceat(fits, index.lo[level]), n)
     order = ids[np.lexsort((ids, -taken[ids]))][:EXAMINED]
     gaps = [_gap(scope, level, int(d), search) for d in order]
     return sorted(gaps, key=lambda g: -g.fits)
 
 
-def _fits(shape: Shape, free: Ints, rows: Ints) -> Ints:
-    """How many pods of the shape the rows take with so much free each, host ports in use aside."""
+def _fits(shape: Shape, free: Ints, rows: Ints, table: NodeTable) -> Ints:
+    """How many pods of the shape the rows take with so much free each."""
     most = np.full(len(rows), 1 if shape.is_exclusive else 2**31)
     for column, amount in shape.asked:
         np.minimum(most, free[:, column] // amount, out=most)
     fits: Ints = np.maximum(most, 0) * shape.mask[rows]
+    if shape.claims:
+        for i in np.flatnonzero(fits).tolist():
+            if claims_collide(shape.claims, table.claims[rows[i]]):
+                fits[i] = 0
     return fits
 
 
@@ -157,7 +162,7 @@ def _gap(scope: Scope, level: int, domain: int, search: Search) -> _Gap:
     missing = np.zeros(len(table.resources), dtype=np.int64)
     last: Shape | None = None
     for shape, n in sorted(scope.demand, key=lambda d: tuple(-np.sort(-d[0].request)), reverse=True):
-        there = _fits(shape, free, rows)
+        there = _fits(shape, free, rows, table)
         take = np.minimum(there, np.maximum(n - np.cumsum(there) + there, 0))
         free -= take[:, None] * shape.request
         placed = int(take.sum())
@@ -166,11 +171,11 @@ def _gap(scope: Scope, level: int, domain: int, search: Search) -> _Gap:
             missing += (n - placed) * shape.request
             last = shape
     usable = np.logical_or.reduce([s.mask[rows] for s, _ in scope.demand])
-    column, short = _scarcest(scope, rows[usable], missing, last, search)
-    return _Gap(index.domain_name(level, domain), fits, table.resources[column], short)
+    resource, short = _scarcest(scope, rows[usable], missing, last, search)
+    return _Gap(index.domain_name(level, domain), fits, resource, short)
 
 
-def _scarcest(scope: Scope, rows: Ints, missing: Ints, last: Shape | None, search: Search) -> tuple[int, int]:
+def _scarcest(scope: Scope, rows: Ints, missing: Ints, last: Shape | None, search: Search) -> tuple[str, int]:
     """The resource whose sum is short by the largest share; if all sums suffice, the device that is too scattered."""
     table = search.table
     asked = sum((n * s.request for s, n in scope.demand), np.zeros(len(table.resources), dtype=np.int64))
@@ -179,10 +184,12 @@ def _scarcest(scope: Scope, rows: Ints, missing: Ints, last: Shape | None, searc
     share = short[columns] / asked[columns]
     if len(columns) and share.max() > 0:
         best = int(columns[np.argmax(share)])
-        return best, int(short[best])
+        return table.resources[best], int(short[best])
     if last is None:
-        return table.column["pods"], 0
+        return "pods", 0
+    if last.claims:
+        return CLAIMED, int(missing[table.column["pods"]])
     # Everything is there in sum, yet no single node has enough of this:
     tight = [(int((table.free[rows, c] // amount).clip(0).sum()), c) for c, amount in last.asked]
     best = min(tight)[1] if tight else table.column["pods"]
-    return best, int(missing[best])
+    return table.resources[best], int(missing[best])
