@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from grove_operator.api.kinds import EVENT, POD
+from grove_operator.api.kinds import EVENT, POD, POD_CLIQUE
 from grove_operator.sim.apiserver import Request
 from tests.sim.world import World, load, world
 
@@ -47,3 +47,15 @@ async def test_a_new_operator_at_every_write_boundary_ends_in_the_same_state(sto
             w.start_operator()
             await w.rest(10)
             assert shape(w) == undisturbed, f"after a crash at write {boundary}"
+
+
+async def test_pods_are_not_made_again_and_again_for_an_owner_that_went_while_the_watch_was_late() -> None:
+    async with world() as w:
+        await w.apply(load("quickstart.yaml"))
+        await w.rest()
+        w.operator_hears_late_of(POD_CLIQUE, 20.0)
+        clique = w.api.objects(POD_CLIQUE)[0]["metadata"]
+        await w.api.delete(POD_CLIQUE, clique["namespace"], clique["name"])
+        before = w.api.count_writes("operator")["create", "Pod", ""]
+        await w.rest(60)
+        assert w.api.count_writes("operator")["create", "Pod", ""] - before < 8

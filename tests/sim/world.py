@@ -13,7 +13,7 @@ from grove_operator.api.kinds import ALL_KINDS, DYNAMO_GRAPH_DEPLOYMENT, EVENT, 
 from grove_operator.core.settings import Settings
 from grove_operator.engine.informer import Informer
 from grove_operator.engine.operator import Operator
-from grove_operator.engine.ports import ApiError, Clock, KubeApi
+from grove_operator.engine.ports import ApiError, Clock, KubeApi, WatchEvent
 from grove_operator.sim.apiserver import SimApi
 from grove_operator.sim.clock import SimClock
 from grove_operator.sim.nodeagent import Mood, SimNodeAgent
@@ -53,6 +53,20 @@ class BindEverything:
             self._due.put_nowait(new)
 
 
+class LateWatches:
+    """A `KubeApi` whose watches of some kinds are late."""
+
+    def __init__(self, api: SimApi, clock: SimClock, late: dict[str, float]) -> None:
+        self.get, self.list = api.get, api.list
+        self.create, self.patch, self.delete = api.create, api.patch, api.delete
+        self._api, self._clock, self._late = api, clock, late
+
+    async def watch(self, kind: Kind, resource_version: str, **selectors: str) -> AsyncIterator[WatchEvent]:
+        async for event in self._api.watch(kind, resource_version, **selectors):
+            await self._clock.sleep(self._late.get(kind.kind, 0.0))
+            yield event
+
+
 class World:
     """`api` sees as the test does; the operator writes as user "operator", the scheduler as "scheduler"."""
 
@@ -64,6 +78,7 @@ class World:
         self.api = SimApi(self.clock)
         self.operator: Operator | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._late: dict[str, float] = {}
 
     def start(self) -> None:
         self.start_operator()
@@ -85,8 +100,13 @@ class World:
         self._start_scheduler()
         await self.rest()
 
+    def operator_hears_late_of(self, kind: Kind, lag_s: float) -> None:
+        """The watch of that kind alone is late, from the next event on."""
+        self._late[kind.kind] = lag_s
+
     def start_operator(self) -> None:
-        self.operator = Operator(self.api.as_user("operator"), self.clock, settings=self._settings)
+        api = LateWatches(self.api.as_user("operator"), self.clock, self._late)
+        self.operator = Operator(api, self.clock, settings=self._settings)
         self._tasks["operator"] = asyncio.create_task(self.operator.run())
 
     def start_given_operator(self) -> None:

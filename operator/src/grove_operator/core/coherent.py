@@ -8,15 +8,16 @@
       prefill 5 (min 2), decode 8 (min 4)      step 1: 2 + 4     step 2: 4 + 8     then: 5 + 8
 
 A part may have updated at most what the first unfinished step allows; a step is finished when every part has that many
-updated and nothing of it is unready. Everything is derived from what is observed: there is no plan to lose.
+updated and Ready. Everything is derived from what is observed: there is no plan to lose.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from grove_operator.api.kinds import POD_CLIQUE, Json
+from grove_operator.api.kinds import Json
 from grove_operator.core.availability import least
+from grove_operator.core.observed import Peers
 from grove_operator.core.template import Template
 
 Sizes = Mapping[str, tuple[int, int]]
@@ -36,16 +37,18 @@ def targets(sizes: Sizes) -> list[dict[str, int]]:
     return found if found[-1] == everything else [*found, everything]
 
 
-def allowance(template: Template, peers: Mapping[str, Json], name: str) -> int:
+def allowance(template: Template, peers: Peers, name: str) -> int:
     """How many units of part `name` may run the new template now; 0 until every part has noticed the update."""
     generation = template.generation_hash
-    if not all(_has_noticed(peer, generation) for peer in peers.values()):
+    if not all(_has_noticed(peer, generation) for peer in peers.parts.values()):
         return 0
-    changed = {part: peer for part, peer in peers.items() if _progress_of(peer, generation) is not None}
+    changed = {part: peer for part, peer in peers.parts.items() if _progress_of(peer, generation) is not None}
     if name not in changed:
         return 0
     for target in targets({part: (peer["spec"]["replicas"], least(peer)) for part, peer in changed.items()}):
-        if not all(_has_reached(peer, target[part], generation) for part, peer in changed.items()):
+        if not all(
+            _has_reached(peer, peers.ready.get(part), target[part], generation) for part, peer in changed.items()
+        ):
             return target[name]
     replicas: int = changed[name]["spec"]["replicas"]
     return replicas
@@ -62,10 +65,8 @@ def _has_noticed(peer: Json, generation: str) -> bool:
     return is_current or _progress_of(peer, generation) is not None
 
 
-def _has_reached(peer: Json, target: int, generation: str) -> bool:
+def _has_reached(peer: Json, ready: int | None, target: int, generation: str) -> bool:
+    """What is old and broken doesn't count, and doesn't stop anybody. `ready` None: a group, which counts itself."""
     status = peer.get("status") or {}
-    if status.get("currentPodCliqueSetGenerationHash") == generation:
-        return True
-    counter = "readyReplicas" if peer["kind"] == POD_CLIQUE.kind else "availableReplicas"
-    is_whole: bool = status.get(counter, 0) >= peer["spec"]["replicas"]
-    return is_whole and bool(status.get("updatedReplicas", 0) >= target)
+    updated: int = status.get("updatedReplicas", 0) if ready is None else ready
+    return updated >= target or status.get("currentPodCliqueSetGenerationHash") == generation

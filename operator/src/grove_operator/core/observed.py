@@ -26,6 +26,14 @@ class Trouble:
 
 
 @dataclass(frozen=True)
+class Peers:
+    """The standalone PodCliques and groups of one replica; of each PodClique the Ready pods of its newest template."""
+
+    parts: Mapping[str, Json] = field(default_factory=dict)
+    ready: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ReplicaView:
     """One PodCliqueSet replica: PodCliques (members included), groups, gangs, autoscalers, and pods by PodClique."""
 
@@ -67,7 +75,7 @@ class GroupView:
     obj: Json
     cliques: Mapping[str, Json] = field(default_factory=dict)
     troubles: tuple[Trouble, ...] = ()
-    peers: Mapping[str, Json] = field(default_factory=dict)
+    peers: Peers = field(default_factory=Peers)
     claim_templates: ClaimTemplates = field(default_factory=dict)
 
 
@@ -89,6 +97,6 @@ class CliqueView:
     scheduled: Mapping[str, int] = field(default_factory=dict)
     previous_uids: Mapping[int, str] = field(default_factory=dict)
     troubles: tuple[Trouble, ...] = ()
-    peers: Mapping[str, Json] = field(default_factory=dict)
+    peers: Peers = field(default_factory=Peers)
     claim_templates: ClaimTemplates = field(default_factory=dict)
     claims: frozenset[str] = frozenset()

@@ -55,7 +55,9 @@ def reconcile(view: CliqueView, now: datetime, settings: Settings) -> Outcome:
     lacking: list[Trouble] = []
     events: list[EventSpec] = []
     waits_s: list[float] = []
-    for successor in successors(free_indices(kept, replicas - len(kept)), view.pods, now):
+    # an index is free when its pod is on its way out
+    standing = [p for p in live if p["metadata"]["uid"] not in doomed]
+    for successor in successors(free_indices(standing, replicas - len(standing)), view.pods, now):
         lacks = _lacking(view, successor.index)
         lacking += lacks
         if successor.ended and (successor.wait_s or lacks):
@@ -63,7 +65,7 @@ def reconcile(view: CliqueView, now: datetime, settings: Settings) -> Outcome:
             waits_s += [successor.wait_s] if successor.wait_s else []
         if successor.wait_s or lacks:
             continue
-        children.append(_new_pod(view, successor, step.doomed, settings))
+        children.append(_new_pod(view, successor, settings, is_updating=is_running(step.progress)))
         if successor.ended and not is_terminating(successor.ended):
             events.append(_told_of_end(view.obj, successor.ended))
     is_up = sum(podstate.is_ready(p) for p in kept) >= least(view.obj)
@@ -174,7 +176,7 @@ def _told_of_end(clique: Json, ended: Json) -> EventSpec:
     return EventSpec(clique, "PodEnded", message, is_warning=True)
 
 
-def _new_pod(view: CliqueView, successor: Successor, doomed: frozenset[str], settings: Settings) -> Json:
+def _new_pod(view: CliqueView, successor: Successor, settings: Settings, *, is_updating: bool) -> Json:
     parents = view.obj["spec"].get("startsAfter") or ()
     group_replica = int(label(view.obj, LABEL_SCALING_GROUP_REPLICA_INDEX) or 0)
     minima = clique_minima(view.template, int(label(view.obj, LABEL_PCS_REPLICA_INDEX)), group_replica)
@@ -182,17 +184,21 @@ def _new_pod(view: CliqueView, successor: Successor, doomed: frozenset[str], set
     seat = _seat(view, successor.index)
     claims = claims_of_pod(view.template, seat) if seat else []
     previous = _newest_at(view.pods, successor.index) or view.previous_uids.get(successor.index, "")
-    took_over = _took_over(view, successor.index, doomed)
+    took_over = _took_over(view, successor.index) or (is_updating and _fills_hole(view, successor.index))
     place = Place(successor.index, previous, successor.ends, waits_for, took_over, claims)
     return pod(view.obj, view.template, place, settings)
 
 
-def _took_over(view: CliqueView, index: int, doomed: frozenset[str]) -> bool:
+def _fills_hole(view: CliqueView, index: int) -> bool:
+    """Something stood there: whoever deleted it is dead, and what it was is forgotten."""
+    return bool(index < (view.obj.get("status") or {}).get("replicas", 0))
+
+
+def _took_over(view: CliqueView, index: int) -> bool:
     """An update takes a pod away for this one that had a node, or itself came after one that had."""
     target = label(view.obj, LABEL_POD_TEMPLATE_HASH)
     there = (p for p in view.pods if podstate.pod_index(p) == index and label(p, LABEL_POD_TEMPLATE_HASH) != target)
-    going = (p for p in there if is_terminating(p) or p["metadata"]["uid"] in doomed)
-    return any(podstate.is_scheduled(p) or replaces_placed(p) for p in going)
+    return any(is_terminating(p) and (podstate.is_scheduled(p) or replaces_placed(p)) for p in there)
 
 
 def _newest_at(pods: tuple[Json, ...], index: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from grove_operator.api import conditions
-from grove_operator.api.constants import LABEL_POD_INDEX, SCHEDULING_GATE
+from grove_operator.api.constants import LABEL_POD_INDEX, LABEL_POD_TEMPLATE_HASH, SCHEDULING_GATE
 from grove_operator.api.kinds import Json
 from grove_operator.core.objects import is_terminating, label
 
@@ -33,6 +33,12 @@ def is_active(pod: Json) -> bool:
 def is_finished(pod: Json) -> bool:
     """Evicted, refused by its node, or run to its end: it never comes back."""
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
+def is_ready_of(pod: Json, clique: Json) -> bool:
+    """Active, Ready, and of the template that its PodClique has now."""
+    key = LABEL_POD_TEMPLATE_HASH
+    return is_active(pod) and is_ready(pod) and label(pod, key) == label(clique, key)
 
 
 def has_grove_gate(pod: Json) -> bool:

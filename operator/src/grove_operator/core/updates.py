@@ -1,7 +1,8 @@
 """One step of an update inside a selected PodCliqueSet replica (grove-behaviour 7.4 and 7.5).
 
 standalone PodClique   old pods that aren't Ready go at once; Ready ones while no more than maxUnavailable are away
-scaling group          old replicas that aren't whole go at once; whole ones one after another, lowest index first
+scaling group          old replicas that aren't whole go at once; whole ones one after another, lowest index first,
+                       and only while no more than maxUnavailable replicas that had a place are away
 
 Deleted first, then made anew: there is no surge here. The pods' part is derived from the pods; which group replicas
 were selected stands in the status before anything of them is deleted, so that a crash in between is only a pause.
@@ -13,8 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from grove_operator.api import conditions
 from grove_operator.api.constants import (
     ANNOTATION_REPLACES_PLACED,
+    CONDITION_EVER_SCHEDULED,
     LABEL_PCS_REPLICA_INDEX,
     LABEL_POD_TEMPLATE_HASH,
     LABEL_SCALING_GROUP,
@@ -146,11 +149,11 @@ def group_step(view: GroupView, i: int, group: Group, by_replica: Sequence[Membe
     if begun is None:
         if is_current or not stale or not is_its_turn(template, i):
             return Step(progress=before)
-        return Step(progress=fresh, is_decision=True)
+        return Step(progress=fresh | _still_away(before or {}, by_replica), is_decision=True)
     if not is_running(begun):
-        return Step(progress=begun)
+        return Step(progress=_ended(begun, now) | _still_away(begun, by_replica))
     if not stale:
-        return Step(progress=_ended(begun, now), is_decision=True)
+        return Step(progress=_ended(begun, now) | _still_away(begun, by_replica), is_decision=True)
     if not is_its_turn(template, i):
         return Step(progress=begun)
     return _group_decision(view, group, by_replica, stale, begun)
@@ -160,8 +163,10 @@ def _group_decision(view: GroupView, group: Group, by_replica: Sequence[Members]
     template, started = view.template, begun["updateStartedAt"]
     known = _selected(begun)
     broken = sorted(j for j in stale if not _is_whole(by_replica[j]))
-    doomed_replicas = [*broken, *(j for j in known if j in stale and j not in broken)]
+    lost = [j for j in broken if j not in known and _had_a_place(by_replica[j])]
+    doomed_replicas = [j for j in broken if j not in lost] + [j for j in known if j in stale and j not in broken]
     away = [j for j in known if j < len(by_replica) and (j in stale or not _is_finished(template, by_replica[j]))]
+    away += lost
     whole = [j for j, members in enumerate(by_replica) if _is_whole(members)]
     candidates = [j for j in sorted(stale) if j not in broken and j not in known]
     minimum = least(view.obj)
@@ -173,17 +178,35 @@ def _group_decision(view: GroupView, group: Group, by_replica: Sequence[Members]
         allowed -= len(by_replica) - len(stale)
         doomed_replicas = doomed_replicas[: max(0, allowed)]
         free = min(free, allowed - len(doomed_replicas))
-    chosen = candidates[: max(0, free)]
+    chosen = [*lost, *candidates[: max(0, free)]]
     doomed: set[str] = set()
     for j in doomed_replicas:
         doomed |= _doomed_members(template, by_replica[j], started)
     if not chosen:
         return Step(frozenset(doomed), begun)
-    selected = [*known, *chosen]
-    said: Json = {"current": selected[-1]}
-    if selected[:-1]:
-        said["completed"] = selected[:-1]
-    return Step(frozenset(doomed), {**begun, "readyReplicaIndicesSelectedToUpdate": said}, True)
+    return Step(frozenset(doomed), begun | _selection([*known, *chosen]), True)
+
+
+def _still_away(progress: Json, by_replica: Sequence[Members]) -> Json:
+    """The selected replicas that aren't whole yet: the next update must not take others beside them."""
+    return _selection([j for j in _selected(progress) if j < len(by_replica) and not _is_whole(by_replica[j])])
+
+
+def _selection(indices: list[int]) -> Json:
+    if not indices:
+        return {}
+    said: Json = {"current": indices[-1]}
+    if indices[:-1]:
+        said["completed"] = indices[:-1]
+    return {"readyReplicaIndicesSelectedToUpdate": said}
+
+
+def _had_a_place(members: Members) -> bool:
+    """Something of it was scheduled: until it is whole again it uses up the budget."""
+    live = [o for o in members.values() if o is not None]
+    return any((o.get("status") or {}).get("scheduledReplicas") for o in live) or any(
+        conditions.is_true(o, CONDITION_EVER_SCHEDULED) for o in live
+    )
 
 
 def _doomed_members(template: Template, members: Members, started: str) -> set[str]:

@@ -26,6 +26,8 @@ OnChange = Callable[[Json | None, Json | None], None]
 TOMBSTONES = 20_000
 PLACED_BY = ("uid", "labels", "ownerReferences")
 POD_ANNOTATIONS = (ANNOTATION_ENDS_IN_A_ROW, ANNOTATION_REPLACES_PLACED)
+Place = dict[ObjectKey, None]
+"""A set that remembers the order of arrival, so that the same news lead to the same writes in the same order."""
 ASKED = "asked"
 """In place of a deletionTimestamp while only our own request is known."""
 
@@ -36,8 +38,8 @@ class Cache:
     def __init__(self, on_change: OnChange) -> None:
         self._on_change = on_change
         self._stores: dict[str, dict[ObjectKey, Json]] = {}
-        self._owned: dict[str, dict[str, set[ObjectKey]]] = {}
-        self._based_on: dict[tuple[str, str], set[ObjectKey]] = {}
+        self._owned: dict[str, dict[str, Place]] = {}
+        self._based_on: dict[tuple[str, str], Place] = {}
         self._previous_pods: dict[str, dict[int, str]] = {}
         self._last_ready: dict[tuple[str, str], str] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
@@ -89,7 +91,7 @@ class Cache:
             self._forget(key, old)
         self._stores.setdefault(key.kind, {})[key] = obj
         for place in self._places(obj):
-            place.add(key)
+            place[key] = None
         if key.kind == POD.kind:
             self._remember_ready(obj)
             if is_terminating(obj):
@@ -134,16 +136,16 @@ class Cache:
 
     def _forget(self, key: ObjectKey, old: Json) -> None:
         for place in self._places(old):
-            place.discard(key)
+            place.pop(key, None)
         owner = controller_uid(old)
         if owner and not any(self._owned.get(owner, {}).values()):
             self._owned.pop(owner, None)
 
-    def _places(self, obj: Json) -> Iterator[set[ObjectKey]]:
+    def _places(self, obj: Json) -> Iterator[Place]:
         if owner := controller_uid(obj):
-            yield self._owned.setdefault(owner, {}).setdefault(label(obj, LABEL_PCS_REPLICA_INDEX), set())
+            yield self._owned.setdefault(owner, {}).setdefault(label(obj, LABEL_PCS_REPLICA_INDEX), {})
         if obj["kind"] == POD_CLIQUE.kind and (base := label(obj, LABEL_BASE_POD_GANG)):
-            yield self._based_on.setdefault((obj["metadata"]["namespace"], base), set())
+            yield self._based_on.setdefault((obj["metadata"]["namespace"], base), {})
 
     def _remember_pod(self, pod: Json) -> None:
         index, clique = pod_index(pod), controller_uid(pod)

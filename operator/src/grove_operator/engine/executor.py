@@ -19,12 +19,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How one action went. `trouble` None and `must_retry` True: somebody was faster, look again."""
+    """How one action went. `trouble` None and `must_retry` True: somebody was faster, look again.
+
+    `was_gone`: what we meant to change was not there any more.
+    """
 
     action: Action
     trouble: Trouble | None = None
     must_retry: bool = False
     retry_after_s: float = 0.0
+    was_gone: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -83,7 +87,15 @@ class Executor:
             if isinstance(action, Create):
                 return Result(action, trouble_of(action, str(error)))
             self._cache.remove(key, _uid(action))
-            return Result(action, must_retry=isinstance(action, Patch))
+            return Result(action, must_retry=isinstance(action, Patch), was_gone=isinstance(action, Patch))
+
+    async def look_again(self, owner: Json) -> None:
+        """Its child was gone: perhaps the owner is, too, and with it all that we make for it."""
+        try:
+            if await self._look(key_of(owner)) is None:
+                self._cache.remove(key_of(owner), owner["metadata"]["uid"])
+        except ApiError as error:
+            log.info("%s could not be read: %s", key_of(owner), error)
 
     async def _still_foreign(self, action: Action, owner_uid: str) -> Result | None:
         """A result when the name is taken: by our own object (look again) or by somebody else's (trouble)."""

@@ -209,9 +209,11 @@ class Operator:
         todo = plan(case.outcome, case.owner, case.existing)
         actions = [*todo.actions, *self._status_if_due(key, todo, case.outcome)]
         results = await self._executor.run(actions, case.owner["metadata"]["uid"]) if actions else []
+        if any(result.was_gone for result in results):
+            await self._executor.look_again(case.owner)
         self._judge(key, case, todo, results)
         await self._tell(case, results)
-        if case.outcome.is_urgent and todo.own_status is not None:
+        if case.outcome.is_urgent and any(result.is_done and result.action is todo.own_status for result in results):
             self._queue.add(key)  # the decision is written: the next step may follow
         if case.outcome.wake_after_s is not None:
             self._queue.add(key, case.outcome.wake_after_s)

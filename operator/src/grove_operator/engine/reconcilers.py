@@ -42,7 +42,7 @@ from grove_operator.core import (
 )
 from grove_operator.core.clustertopology import TopologyView
 from grove_operator.core.objects import controller_uid, is_terminating, label
-from grove_operator.core.observed import CliqueView, GroupView, ReplicaView, SetView, Trouble
+from grove_operator.core.observed import CliqueView, GroupView, Peers, ReplicaView, SetView, Trouble
 from grove_operator.core.outcome import Outcome
 from grove_operator.core.settings import Settings
 from grove_operator.core.sharing import external_templates
@@ -266,13 +266,15 @@ class Reconcilers:
         found = {place: self._cache.get(RESOURCE_CLAIM_TEMPLATE, *place) for place in places}
         return {place: obj for place, obj in found.items() if obj is not None}
 
-    def _peers(self, template: Template, obj: Json) -> dict[str, Json]:
+    def _peers(self, template: Template, obj: Json) -> Peers:
         """Only a coherent update looks at its neighbours."""
         if strategy(template) != COHERENT:
-            return {}
-        beside = self._cache.owned(template.uid, label(obj, LABEL_PCS_REPLICA_INDEX))
-        kinds = (POD_CLIQUE.kind, SCALING_GROUP.kind)
-        return {peer["metadata"]["name"]: peer for peer in beside if peer["kind"] in kinds}
+            return Peers()
+        beside = list(self._cache.owned(template.uid, label(obj, LABEL_PCS_REPLICA_INDEX)))
+        parts = {o["metadata"]["name"]: o for o in beside if o["kind"] in (POD_CLIQUE.kind, SCALING_GROUP.kind)}
+        cliques = {name: peer for name, peer in parts.items() if peer["kind"] == POD_CLIQUE.kind}
+        ready = {name: sum(podstate.is_ready_of(p, peer) for p in self._pods(peer)) for name, peer in cliques.items()}
+        return Peers(parts, ready)
 
     def _members(self, group: Json) -> list[Json]:
         return [obj for obj in self._cache.owned(group["metadata"]["uid"]) if obj["kind"] == POD_CLIQUE.kind]

@@ -81,6 +81,8 @@ class _World:
     before_request: Callable[[Request], None] | None = None
     watch_lag_s: float = 0.0
     unserved: set[str] = field(default_factory=set)
+    actor: str = ""
+    on_change: Callable[[str, Json | None, Json | None], None] | None = None
 
 
 class SimApi:
@@ -120,6 +122,10 @@ class SimApi:
     def before_request(self, hook: Callable[[Request], None] | None) -> None:
         """Called before each request takes effect; raise an `ApiError` (or anything) in it to make the request fail."""
         self._world.before_request = hook
+
+    def on_change(self, hook: Callable[[str, Json | None, Json | None], None]) -> None:
+        """Called with (user, old, new) after every change of any object; it must not change them."""
+        self._world.on_change = hook
 
     def delay_watches(self, lag_s: float) -> None:
         """From now on watchers hear of changes `lag_s` seconds late: caches go stale."""
@@ -257,6 +263,7 @@ class SimApi:
             raise NotFound(f"{kind.plural}.{kind.group}: the server could not find the requested resource")
         if self._world.before_request:
             self._world.before_request(request)
+        self._world.actor = self._user
 
     def _find(self, kind: Kind, namespace: str | None, name: str) -> Json:
         where = namespace or ("default" if kind.namespaced else "")
@@ -287,6 +294,7 @@ class SimApi:
         old = self._world.objects[kind.kind][key]
         if new == old:
             return old
+        new = {**new, "metadata": {**new["metadata"]}}  # history still tells of the old one, with its own version
         if "generation" in old["metadata"] and _content(new) != _content(old):
             new["metadata"] = {**new["metadata"], "generation": old["metadata"]["generation"] + 1}
         if "deletionTimestamp" in new["metadata"] and not new["metadata"].get("finalizers") and kind is not POD:
@@ -337,6 +345,8 @@ class SimApi:
             world.history.setdefault(kind.kind, deque()).append(_Change(world.revision, old, new))
         if waker := world.wakers.get(kind.kind):
             waker.set()
+        if world.on_change:
+            world.on_change(world.actor, old, new)
 
 
 def _after(history: Iterable[_Change], position: int) -> list[_Change]:

@@ -38,7 +38,7 @@ class SimClock:
         heapq.heappush(self._sleepers, (self._elapsed_s + seconds, next(self._arrival), waiter))
         await waiter
 
-    async def settle(self, *, turns: int = 1_000_000) -> None:
+    async def settle(self, *, turns: int = 100_000) -> None:
         """Let every runnable task run until all of them wait. RuntimeError after `turns` of the loop: a busy loop."""
         ready = getattr(asyncio.get_running_loop(), "_ready")  # noqa: B009 - the loop tells nobody that it is idle
         for _ in range(turns):
