@@ -41,7 +41,7 @@ class Mutant:
     name: str
     what: str
     patches: tuple[Patch, ...]
-    stories: tuple[str, ...] = ("disaggregated", "leader-worker", "coherent")
+    stories: tuple[str, ...] = ("breach", "disaggregated", "leader-worker", "coherent")
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from grove_operator.api.constants import ANNOTATION_ROLLOUT_PAUSED, LABEL_SCALING_GROUP, MANAGED_BY
 from grove_operator.api.kinds import (
     BY_KIND,
     NODE,
@@ -77,7 +78,7 @@ class Deeds:
         return await self._scale(SCALING_GROUP, of, to, 1, 4)
 
     async def _scale_clique(self, of: str, to: Any) -> str:
-        alone = [c for c in self._objects(POD_CLIQUE) if not _labels(c).get("grove.io/podcliquescalinggroup")]
+        alone = [c for c in self._objects(POD_CLIQUE) if not _labels(c).get(LABEL_SCALING_GROUP)]
         target = self._pick(alone, of)
         return await self._scale(POD_CLIQUE, target["metadata"]["name"], to, 1, 5) if target else ""
 
@@ -119,7 +120,7 @@ class Deeds:
         pcs = self._pick(self._objects(POD_CLIQUE_SET), of)
         if pcs is None:
             return ""
-        await self._patch(pcs, {"metadata": {"annotations": {"grove.io/rollout-paused": value}}})
+        await self._patch(pcs, {"metadata": {"annotations": {ANNOTATION_ROLLOUT_PAUSED: value}}})
         return str(pcs["metadata"]["name"])
 
     async def _delete_by_hand(self, of: str, to: Any) -> str:
@@ -139,7 +140,7 @@ class Deeds:
             return ""
         meta = service["metadata"]
         await self._api.delete(SERVICE, meta["namespace"], meta["name"])
-        labels = {**(meta.get("labels") or {}), "app.kubernetes.io/managed-by": "somebody"}
+        labels = {**(meta.get("labels") or {}), MANAGED_BY: "somebody"}
         theirs: Json = {"metadata": {"name": meta["name"], "labels": labels}, "spec": {"ports": [{"port": 80}]}}
         try:
             await self._api.create(SERVICE, meta["namespace"], theirs)
@@ -151,7 +152,7 @@ class Deeds:
     async def _leave(self, service: Json, namespace: str) -> None:
         await self._cluster.clock.sleep(self._rng.uniform(2, 30))
         live = self._api.find(SERVICE, namespace, service["metadata"]["name"])
-        if live and _labels(live)["app.kubernetes.io/managed-by"] == "somebody":
+        if live and _labels(live)[MANAGED_BY] == "somebody":
             await self._api.delete(SERVICE, namespace, service["metadata"]["name"])
 
     # ── pods and nodes ──────────────────────────────────────────────────────────────────────────────────────────────

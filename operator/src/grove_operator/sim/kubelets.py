@@ -13,14 +13,14 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from grove_operator.api.constants import INIT_CONTAINER, LABEL_POD_CLIQUE, LABEL_POD_GANG
 from grove_operator.api.kinds import NODE, POD, Json
 from grove_operator.engine.informer import Informer
 from grove_operator.engine.ports import ApiError, Clock, timestamp
 from grove_operator.sim.apiserver import SimApi
 
-INIT_CONTAINER = "grove-initc"
 BLOCK, RACK, HOST = "topology.kubernetes.io/block", "topology.kubernetes.io/rack", "kubernetes.io/hostname"
-GIVEN_UP_S = 60.0
+GIVEN_UP_S = 90.0
 """How long after a node's loss its pods are removed by force."""
 
 
@@ -134,13 +134,13 @@ class Kubelets:
                 continue
             for argument in container.get("args") or ():
                 parent, _, count = argument.removeprefix("--podcliques=").rpartition(":")
-                if self._ready(pod["metadata"]["labels"].get("grove.io/podgang", ""), parent) < int(count):
+                if self._ready(pod["metadata"]["labels"].get(LABEL_POD_GANG, ""), parent) < int(count):
                     return False
         return True
 
     def _ready(self, gang: str, clique: str) -> int:
         labels = ({**p["metadata"].get("labels", {})} for p in self._pods.items() if _is_ready(p))
-        return sum(x.get("grove.io/podgang") == gang and x.get("grove.io/podclique") == clique for x in labels)
+        return sum(x.get(LABEL_POD_GANG) == gang and x.get(LABEL_POD_CLIQUE) == clique for x in labels)
 
     async def _become_running(self, pod: Json) -> None:
         if pod["spec"]["nodeName"] in self.lost:

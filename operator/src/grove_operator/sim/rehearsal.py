@@ -17,6 +17,7 @@ from grove_operator.sim.deeds import Deeds
 from grove_operator.sim.invariants.breaches import BreachesEndInTime
 from grove_operator.sim.invariants.budgets import GroupsKeepTheirBudget, UpdatesKeepTheirBudget
 from grove_operator.sim.invariants.ownership import (
+    HolesAreFilled,
     NothingIsLeftOver,
     OnePodPerIndex,
     OnlyOwnThingsAreDeleted,
@@ -25,6 +26,7 @@ from grove_operator.sim.invariants.ownership import (
 )
 from grove_operator.sim.invariants.places import (
     EveryPodIsInItsGang,
+    GatesOpenInOrder,
     NoGangIsPartlyBound,
     NoNodeIsOverfull,
     RequiredDomainsHold,
@@ -44,6 +46,8 @@ def all_invariants() -> list[Invariant]:
         NoGangIsPartlyBound(),
         RequiredDomainsHold(),
         EveryPodIsInItsGang(),
+        GatesOpenInOrder(),
+        HolesAreFilled(),
         OnePodPerIndex(),
         OnlyOwnThingsAreDeleted(),
         WantedThingsAreKept(),

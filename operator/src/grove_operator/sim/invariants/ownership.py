@@ -8,9 +8,11 @@ from grove_operator.sim.invariants.witness import (
     CLIQUE,
     GANG,
     GROUP,
+    HASH,
     INDEX,
     MANAGED_BY,
     OURS,
+    REPLICA,
     SET,
     Change,
     Invariant,
@@ -26,6 +28,8 @@ from grove_operator.sim.invariants.witness import (
 )
 
 PARENT_WAS_READY_S = 5.0
+FILLED_WITHIN_S = 75.0
+"""A process may be dead for 10 s, a storm may last 20, and the wait before the next attempt be as long as that."""
 
 
 class OnePodPerIndex(Invariant):
@@ -75,12 +79,26 @@ class WantedThingsAreKept(Invariant):
         clique = state.get("PodClique", namespace, label(pod, CLIQUE))
         if clique is None or clique["metadata"]["uid"] != controller(pod) or "deletionTimestamp" in clique["metadata"]:
             return
-        hash_key = "grove.io/pod-template-hash"
-        if not (is_active(pod) and is_ready(pod) and label(pod, hash_key) == label(clique, hash_key)):
+        if not (is_active(pod) and is_ready(pod) and label(pod, HASH) == label(clique, HASH)):
             return
         left = sum(p["metadata"]["uid"] != pod["metadata"]["uid"] for p in state.pods_of(clique))
         if left < clique["spec"]["replicas"]:
             yield f"{name_of(pod)} is Ready and current, and of {clique['spec']['replicas']} wanted {left} are left"
+
+
+class HolesAreFilled(Invariant):
+    """A PodClique has as many active pods as it wants, or has them soon: what is terminating is not waited for."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def looked(self, state: State) -> Iterator[str]:
+        for clique in state.all("PodClique"):
+            uid, lacking = clique["metadata"]["uid"], clique["spec"]["replicas"] - len(state.pods_of(clique))
+            if lacking <= 0:
+                self._since.pop(uid, None)
+            elif state.now_s - self._since.setdefault(uid, state.now_s) > FILLED_WITHIN_S:
+                yield f"{name_of(clique)} lacks {lacking} pods for {FILLED_WITHIN_S:g} s"
 
 
 class NothingIsLeftOver(Invariant):
@@ -158,16 +176,13 @@ def _parents(state: State, pod: Json, clique: Json) -> Iterator[Json]:
     names = [c["name"] for c in template["cliques"]]
     members = {c for g in template.get("podCliqueScalingGroups") or () for c in g["cliqueNames"]}
     prefix = clique["metadata"]["name"]
-    own = next((n for n in names if prefix == f"{label(pod, SET)}-{label(pod, REPLICA_KEY)}-{n}"), None)
+    own = next((n for n in names if prefix == f"{label(pod, SET)}-{label(pod, REPLICA)}-{n}"), None)
     if own is None or template.get("cliqueStartupType") != "CliqueStartupTypeInOrder" or names.index(own) == 0:
         return
     before = names[names.index(own) - 1]
     if before in members:
         return
-    where = f"{label(pod, SET)}-{label(pod, REPLICA_KEY)}-{before}"
+    where = f"{label(pod, SET)}-{label(pod, REPLICA)}-{before}"
     parent = state.get("PodClique", pod["metadata"]["namespace"], where)
     if parent is not None:
         yield parent
-
-
-REPLICA_KEY = "grove.io/podcliqueset-replica-index"

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from grove_operator.sim.invariants.witness import Change, Invariant, Json, State, condition, is_active, is_bound
+from grove_operator.sim.invariants.witness import (
+    BASE_GANG,
+    GANG,
+    GATE,
+    Change,
+    Invariant,
+    Json,
+    State,
+    condition,
+    is_active,
+    is_bound,
+)
 
 PARTLY_S = 150.0
 """The scheduler's grace of 60 s, and room for its death and for storms."""
@@ -77,6 +88,47 @@ class NoGangIsPartlyBound(Invariant):
                 self._since.pop(uid, None)
 
 
+class GatesOpenInOrder(Invariant):
+    """A pod loses its gate when its PodGang names it, in a scaled gang only once the base gang's minima had nodes."""
+
+    def __init__(self) -> None:
+        self._was_scheduled: set[str] = set()
+
+    def saw(self, state: State, change: Change) -> Iterator[str]:
+        if change.kind != "Pod" or change.new is None:
+            return
+        pod, namespace = change.new, change.new["metadata"]["namespace"]
+        base = state.get("PodGang", namespace, pod["metadata"]["labels"].get(GANG, ""))
+        if is_bound(pod) and base is not None:
+            self._remember(state, base)
+        if change.old is None or not _is_gated(change.old) or _is_gated(pod) or change.actor != "operator":
+            return
+        labels = pod["metadata"]["labels"]
+        gang = state.get("PodGang", namespace, labels.get(GANG, ""))
+        groups = gang["spec"]["podgroups"] if gang else ()
+        if not any(ref["name"] == pod["metadata"]["name"] for g in groups for ref in g.get("podReferences") or ()):
+            yield f"pod {pod['metadata']['name']} lost its gate before its PodGang named it"
+        base_name = labels.get(BASE_GANG, "")
+        if base_name and f"{namespace}/{base_name}" not in self._was_scheduled:
+            yield f"pod {pod['metadata']['name']} lost its gate before {base_name} was scheduled"
+
+    def _remember(self, state: State, gang: Json) -> None:
+        key = f"{gang['metadata']['namespace']}/{gang['metadata']['name']}"
+        if key in self._was_scheduled:
+            return
+        for group in gang["spec"]["podgroups"]:
+            clique = state.get("PodClique", gang["metadata"]["namespace"], group["name"])
+            pods = state.pods_of(clique) if clique else []
+            if sum(map(is_bound, pods)) < group["minReplicas"]:
+                return
+        self._was_scheduled.add(key)
+
+
+def _is_gated(pod: Json) -> bool:
+    gates = pod["spec"].get("schedulingGates") or ()
+    return any(gate["name"] == GATE for gate in gates)
+
+
 class RequiredDomainsHold(Invariant):
     """At rest, the bound pods of a gang share the value of each required label, and of each group's."""
 
@@ -116,7 +168,7 @@ class EveryPodIsInItsGang(Invariant):
                 yield f"podgang {gang['metadata']['name']} is not initialized"
         for pod in state.all("Pod"):
             meta = pod["metadata"]
-            wanted = [meta["labels"].get("grove.io/podgang", "")]
+            wanted = [meta["labels"].get(GANG, "")]
             found = gangs.get((meta["namespace"], meta["name"]), [])
             if is_active(pod) and found != wanted:
                 yield f"pod {meta['name']} belongs to {wanted} and is referenced by {found}"

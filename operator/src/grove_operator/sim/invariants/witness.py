@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Json = dict[str, Any]
+GATE = "grove.io/podgang-pending-creation"
 MANAGED_BY, OURS = "app.kubernetes.io/managed-by", "grove-operator"
 CLIQUE, GANG, BASE_GANG = "grove.io/podclique", "grove.io/podgang", "grove.io/base-podgang"
 INDEX, HASH = "grove.io/podclique-pod-index", "grove.io/pod-template-hash"
@@ -125,9 +126,10 @@ def is_bound(pod: Json) -> bool:
 
 
 def works(pod: Json) -> bool:
-    """Bound, and Ready or still on its way up."""
-    is_up = (pod.get("status") or {}).get("phase") != "Running" or is_ready(pod)
-    return is_active(pod) and is_bound(pod) and is_up
+    """Bound, and Ready or still on its way up. On a lost node its containers look as they last did."""
+    status = pod.get("status") or {}
+    looks_well = all(c.get("ready") for c in status.get("containerStatuses") or ())
+    return is_active(pod) and is_bound(pod) and (status.get("phase") != "Running" or is_ready(pod) or looks_well)
 
 
 def condition(obj: Json, kind: str) -> str:
