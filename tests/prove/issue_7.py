@@ -100,7 +100,7 @@ def proofs() -> list[Proof]:
             "A pod pinned to one node gets the verdict of the real kube-scheduler",
             against_kube_scheduler,
             count=1_000,
-            chunk=100,
+            chunk=250,
         ),
         Proof(
             "churn",
