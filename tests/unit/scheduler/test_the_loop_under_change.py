@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from grove_operator.api.kinds import EVENT, NODE, POD, POD_GANG, Json
@@ -11,6 +12,7 @@ from grove_operator.engine.ports import Conflict, Overloaded
 from grove_operator.scheduler.model import Decision, Policy, Snapshot
 from grove_operator.scheduler.solve import Solver
 from grove_operator.sim.apiserver import Request
+from grove_operator.sim.nodeagent import SimNodeAgent
 from tests.scenarios.objects import objects, outcome
 from tests.scenarios.outcome import check
 from tests.scenarios.reading import scenarios
@@ -134,6 +136,33 @@ async def test_a_resource_that_only_a_strangers_pod_asks_for_disturbs_nobody() -
         await world.api.create(POD, "ns", pod("later", None))
         await world.clock.settle()
         assert world.nodes()["later"] == "a"
+
+
+async def test_many_gangs_at_once_are_told_of_once_each_and_few_at_once_without_delay() -> None:
+    names = [f"g{i}" for i in range(80)]
+    pods = [pod(f"{name}-0", name) for name in names]
+    world = World(node("a", 80), *pods, *(pod_gang(name, pods=[f"{name}-0"]) for name in names))
+    agent = asyncio.create_task(SimNodeAgent(world.api.as_user("nodes"), world.clock, start_s=1.0).run())
+    async with world.running():
+        await world.clock.advance(0.5)
+        told = world.api.count_writes("scheduler")["patch", "PodGang", "status"]
+        assert 0 < told < 40, "the first are told of at once, most wait"
+        await world.clock.advance(10)
+        phases = {world.gang(name)["status"]["phase"] for name in names}
+        assert phases == {"Running"}
+        assert all(world.condition(name=name)["status"] == "True" for name in names)
+        assert world.api.count_writes("scheduler")["patch", "PodGang", "status"] <= len(names) + told
+    agent.cancel()
+    await asyncio.gather(agent, return_exceptions=True)
+
+
+async def test_a_gang_that_does_not_get_ready_is_told_of_all_the_same() -> None:
+    names = [f"g{i}" for i in range(80)]
+    pods = [pod(f"{name}-0", name) for name in names]
+    world = World(node("a", 80), *pods, *(pod_gang(name, pods=[f"{name}-0"]) for name in names))
+    async with world.running():
+        await world.clock.advance(5)
+        assert {world.gang(name)["status"]["phase"] for name in names} == {"Starting"}
 
 
 class FailsOn(Solver):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +29,10 @@ from grove_operator.scheduler.model import Refusal
 log = logging.getLogger(__name__)
 
 WRITES_IN_FLIGHT = 16
+WINDOW_S = 2.0
+BUSY = 20
+"""Status writes within WINDOW_S from which on those that will soon be outdated wait."""
+HOLD_S = 2.0
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 
@@ -59,11 +63,13 @@ class Teller:
         self._writes = asyncio.Semaphore(WRITES_IN_FLIGHT)
         self._told: dict[str, status.RefusalKey] = {}
         self._written: dict[str, str] = {}
+        self._written_at: deque[float] = deque()
+        self._bound_at: dict[str, float] = {}
         self._partial_since: dict[str, float] = {}
 
     def forget(self, key: str) -> None:
         """The gang is gone."""
-        for memory in (self._told, self._written, self._partial_since):
+        for memory in (self._told, self._written, self._partial_since, self._bound_at):
             memory.pop(key, None)
 
     def tell(self, key: str) -> None:
@@ -105,9 +111,10 @@ class Teller:
         if refusal is not None and self._told.get(key) == status.refusal_key(refusal) and not standing.bound:
             standing, refusal = standing.without_refusal(), None  # only its numbers changed
         patch = status.gang_status_patch(pod_gang, standing, now=self.clock.now())
-        if patch is None:
+        if patch is None or (standing.bound and not standing.ready and self._may_wait(key, pod_gang)):
             return
         self._written[key] = version
+        self._written_at.append(self.clock.monotonic())
         events = []
         if refusal is not None and not standing.bound:
             self._told[key] = status.refusal_key(refusal)
@@ -116,6 +123,24 @@ class Teller:
             self._told.pop(key, None)
         meta = pod_gang["metadata"]
         self.spawn(self._write(POD_GANG, meta["namespace"], meta["name"], patch, events, key))
+
+    def _may_wait(self, key: str, pod_gang: Json) -> bool:
+        """While much is written, a gang that was just bound is told of once, when it is ready or HOLD_S later."""
+        now = self.clock.monotonic()
+        since = self._bound_at.get(key)
+        if since is not None:
+            return now - since < HOLD_S
+        while self._written_at and self._written_at[0] < now - WINDOW_S:
+            self._written_at.popleft()
+        if len(self._written_at) < BUSY or status.was_scheduled(pod_gang):
+            return False
+        self._bound_at[key] = now
+        self.spawn(self._later(key))
+        return True
+
+    async def _later(self, key: str) -> None:
+        await self.clock.sleep(HOLD_S)
+        self.retouch(key)
 
     def _tell_pod(self, refusal: Refusal, pod: Json | None) -> None:
         if pod is None or pod["node"] or pod["gated"] or pod["scheduler"] not in self.names:
