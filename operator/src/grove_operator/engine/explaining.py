@@ -9,6 +9,7 @@ and gangs beyond the first few that wait for theirs are told without.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -19,6 +20,8 @@ from grove_operator.engine.scheduling_status import RefusalKey, refusal_key
 from grove_operator.scheduler.explain import Explanation
 from grove_operator.scheduler.model import Policy, Refusal
 from grove_operator.scheduler.ways_out import explain
+
+log = logging.getLogger(__name__)
 
 AT_A_TIME = 8
 NODE_RUNS = 20_000
@@ -61,6 +64,7 @@ class Explainer:
         return True
 
     async def _explain(self, key: str, refusal: Refusal, runs: int) -> None:
+        found: Explanation | None
         try:
             async with self._turn:
                 snapshot, holdings = self.feed.snapshot(), list(view.holdings(self.pods.items()))
@@ -69,10 +73,13 @@ class Explainer:
                 gangs = [g for g in known.values() if g.key in concerned or not g.stands]
                 found = await self.aside(lambda: explain(snapshot, gangs, key, holdings, policy=self.policy, runs=runs))
         except KeyError:  # the gang is gone
-            return
+            found = None
+        except Exception:  # told without a way out
+            log.exception("explaining podgang %s failed", key)
+            found = None
         finally:
             self._busy.discard(key)
             self._explained[key] = refusal_key(refusal)
-        if found.ways_out:
+        if found is not None and found.ways_out:
             self.feed.add_words(key, refusal_key(refusal), f"; to unblock: {found.ways_out[0].message}")
         self.touch(key)
