@@ -46,7 +46,16 @@ class _Template:
         return self.scope.required
 
 
-def decide(search: Search, tree: Scope, *, columns: int, nodes: int) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """At most so many domains of a level, those in `home` (where members run) counted in."""
+
+    level: int
+    most: int
+    home: frozenset[int]
+
+
+def decide(search: Search, tree: Scope, *, columns: int, nodes: int, bound: Bound | None = None) -> Verdict:
     """Where the tree's pods go, by any lawful arrangement; or that there is none; or that the budget ended first.
 
     The table stays as it is. `search.ready(tree)` is done here.
@@ -57,6 +66,8 @@ def decide(search: Search, tree: Scope, *, columns: int, nodes: int) -> Verdict:
     try:
         program.add(root, [(0, len(search.table))], None)
         program.share_nodes()
+        if bound is not None:
+            program.use_at_most(bound)
     except _TooLarge:
         return "undecided"
     values = program.solve(nodes)
@@ -175,6 +186,20 @@ class _Program:
                 if sum(amount * self.upper[column] for column, amount in using) > free[resource]:
                     self._row([c for c, _ in using], [a for _, a in using], -np.inf, float(free[resource]))
             self._keep_apart([(shape, column) for shape, column in asking if shape.claims])
+
+    def use_at_most(self, bound: Bound) -> None:
+        """u says for each domain whether it is used: Σ x in it <= room · u,   Σ u <= most."""
+        dom = self.search.index.dom[bound.level]
+        inside: dict[int, list[int]] = defaultdict(list)
+        for position, asking in self._on_node.items():
+            inside[int(dom[position])] += [column for _, column in asking]
+        used = []
+        for domain, columns in sorted(inside.items()):
+            if domain not in bound.home:
+                used.append(self._column(1))
+                room = sum(self.upper[column] for column in columns)
+                self._row([*columns, used[-1]], [*[1] * len(columns), -room], -np.inf, 0)
+        self._row(used, [1] * len(used), 0, bound.most - len(bound.home))
 
     def _keep_apart(self, claiming: list[tuple[Shape, int]]) -> None:
         """Of pods that exclude each other only one kind is on the node: y says whether the first is."""

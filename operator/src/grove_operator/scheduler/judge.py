@@ -64,10 +64,10 @@ class Judge:
             if kept == scope.wished:
                 values.append(1.0)
             else:
-                values.append(kept / scope.wished * min(self._fewest_domains(scope, lanes), used) / used)
+                values.append(kept / scope.wished * min(self.fewest_domains(scope, lanes), used) / used)
         return round(sum(values) / len(values), 4) if values else 1.0
 
-    def _fewest_domains(self, scope: Scope, lanes: Lanes) -> int:
+    def fewest_domains(self, scope: Scope, lanes: Lanes) -> int:
         """Lower bound on the domains of its wished level that the scope needs, by sums alone."""
         if not scope.need.pairs:
             return 1

@@ -184,7 +184,8 @@ class Policy:
     """Search effort: `attempts` bounds the domains tried for one gang; `compared` the complete solutions compared.
 
     `packing` is how hosts are filled: pack, balanced or small-first (`liking`).
-    `exact_columns` and `exact_nodes` bound the program that decides when the search ends without a place or a proof.
+    `exact_columns` and `exact_nodes` bound the program that decides when the search ends without a place or a proof;
+    `polish_columns` is up to which size it is asked for fewer domains than the search found (0: never).
     """
 
     attempts: int = 256
@@ -192,6 +193,7 @@ class Policy:
     subsets: int = 2000
     exact_columns: int = 6000
     exact_nodes: int = 500
+    polish_columns: int = 1500
     packing: str = "pack"
 
     def harder(self) -> Policy:

@@ -18,6 +18,7 @@ from grove_operator.scheduler.liking import NONE as NO_LIKING
 from grove_operator.scheduler.liking import PACK, Liking, replicas_per_domain
 from grove_operator.scheduler.model import Assignment, Decision, Gang, Member, Policy, Refusal, Score, Snapshot
 from grove_operator.scheduler.nodes import Ints
+from grove_operator.scheduler.polish import polished
 from grove_operator.scheduler.refusal import explain, proved, unsupported
 from grove_operator.scheduler.scopes import NOWHERE, Scope, ScopeError, build, with_siblings
 from grove_operator.scheduler.search import Placed, Search, Solution
@@ -164,7 +165,10 @@ class Solver:
         lookahead = None
         if siblings:
             lookahead = with_siblings(tree, siblings, self.cluster.table, search.index, self.where)
-        solution = search.place(tree, lookahead, self._liking(gang, search.index))
+        mark, liking = self.cluster.table.mark(), self._liking(gang, search.index)
+        solution = search.place(tree, lookahead, liking)
+        if solution is not None and solution.score < 1 and lookahead is None and liking is NO_LIKING:
+            solution = polished(gang, tree, solution, mark, search, lambda g: self._prepare(g, siblings)[1])
         if solution is None:
             refusal = explain(gang, tree, search)
             if not refusal.proven:
