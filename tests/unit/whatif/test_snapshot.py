@@ -14,6 +14,7 @@ from grove_operator.engine.whatif.documents import parse, render
 from grove_operator.engine.whatif.dump import dump_cluster
 from grove_operator.engine.whatif.inputs import gather
 from grove_operator.engine.whatif.problem import problem
+from grove_operator.engine.whatif.redaction import redacted
 from grove_operator.sim.apiserver import Request, SimApi
 from grove_operator.sim.clock import SimClock
 from tests.unit.whatif.manifests import RACKS, clique_set, gang, node, pod
@@ -164,3 +165,17 @@ async def test_a_dump_writes_nothing() -> None:
     api = cluster(*leaky_objects())
     await dump_cluster(api)
     assert api.writes == []
+
+
+def test_of_volumes_only_the_nodes_that_can_use_them_leave_the_cluster() -> None:
+    affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "zone", "operator": "Exists"}]}]}}
+    source = {"driver": "x", "volumeAttributes": {"password": "s3cret"}, "nodePublishSecretRef": {"name": "s3cret"}}
+    volume: Json = {"metadata": {"name": "v"}, "spec": {"nodeAffinity": affinity, "csi": source}}
+    assert redacted(volume, kinds.PERSISTENT_VOLUME)["spec"] == {"nodeAffinity": affinity}
+    claim: Json = {
+        "metadata": {"name": "c", "namespace": "ns"},
+        "spec": {"volumeName": "v", "dataSource": {"name": "s3cret"}},
+        "status": {"phase": "Bound", "capacity": {"storage": "1Gi"}},
+    }
+    said = redacted(claim, kinds.PERSISTENT_VOLUME_CLAIM)
+    assert (said["spec"], said["status"]) == ({"volumeName": "v"}, {"phase": "Bound"})

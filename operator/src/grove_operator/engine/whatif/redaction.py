@@ -2,7 +2,8 @@
 
 Pods, nodes and pod templates are rebuilt from a list of known fields, so that a field nobody thought of stays behind.
 
-    kept      names, labels, owners, resources, ports, placement rules, gates, volume kinds, topology constraints
+    kept      names, labels, owners, resources, ports, placement rules, gates, volume kinds, topology constraints;
+              of claims the volume that they are bound to, of volumes the nodes that can use them
     left out  environment, commands, arguments, probes, hooks, images' pull secrets, volume contents, managedFields,
               annotations other than Grove's and Dynamo's, messages of pods and nodes
 """
@@ -45,6 +46,10 @@ def redacted(obj: Json, kind: Kind) -> Json:
     elif kind is kinds.NODE:
         out["spec"] = _picked(spec, ("taints", "unschedulable"))
         out["status"] = _picked(status, ("allocatable", "capacity")) | _conditions(status, ("type", "status"))
+    elif kind is kinds.PERSISTENT_VOLUME_CLAIM:
+        out["spec"], out["status"] = _picked(spec, ("volumeName",)), _picked(status, ("phase",))
+    elif kind is kinds.PERSISTENT_VOLUME:
+        out["spec"] = _picked(spec, ("nodeAffinity",))
     elif kind is kinds.PRIORITY_CLASS:
         out |= _picked(obj, ("value", "globalDefault", "preemptionPolicy"))
     else:
