@@ -212,3 +212,26 @@ def test_a_changed_set_is_brought_up_to_date_as_the_operator_would() -> None:
 def test_bad_input_names_the_object_and_the_fact(broken: Json, said: str) -> None:
     with pytest.raises(InputError, match=said):
         simulate([broken])
+
+
+def test_a_bound_claim_sends_its_pod_to_where_the_volume_can_be_used_and_an_unbound_one_is_a_reason() -> None:
+    zone = {"matchExpressions": [{"key": "rack", "operator": "In", "values": ["r2"]}]}
+    volume: Json = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "v"},
+        "spec": {"nodeAffinity": {"required": {"nodeSelectorTerms": [zone]}}},
+    }
+    claim: Json = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "c", "namespace": "ns"},
+        "spec": {"volumeName": "v"},
+        "status": {"phase": "Bound"},
+    }
+    one = pod("p")
+    one["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "c"}}]
+    there = (node("a", 8), node("b", 1, rack="r2"), one, gang("g", "p"))
+    assert nodes_of(*there, volume, claim) == {"p": "b"}
+    (reason,) = reasons_of(*there, volume)["g"]
+    assert "claim c is not bound to a volume" in reason["message"]
