@@ -39,7 +39,7 @@ async def test_a_scenario_ends_as_listed(plane: Plane, scenario: Scenario) -> No
                 return True
 
             try:
-                await until(holds, "", 10)
+                await until(holds, "", 30)
             except AssertionError:
                 await _check(api, scenario)
                 raise
