@@ -60,6 +60,10 @@ def instance(seed: int, most_hosts: int = 256) -> Instance:
     free = _free(rng, len(paths))
     room = sum(gpu for gpu, _ in free)
     parts, groups, root = _gang(rng, len(keys) + 1, min(room, rng.choice((8, 24, 64, 200))))
+    if seed % 10 == 7 and groups:
+        groups[0] = (*groups[0][:2], len(keys) + 1, 0)  # a group that must share a host
+    elif seed % 10 == 5 and sum(part.count for part in parts) < 12:
+        root = (len(keys) + 1, 0)
     at = _running(rng, paths, parts)
     return Instance(
         seed, *_ours(keys, paths, free, parts, groups, root, at), _problem(paths, free, parts, groups, root, at)

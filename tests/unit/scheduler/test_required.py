@@ -118,6 +118,17 @@ def test_a_host_without_the_label_of_a_required_rack_is_no_place_for_a_group_tha
     assert nodes_of(schedule(snapshot, [asked])) == ["b", "b", "c"]
 
 
+def test_several_podgroups_that_must_share_one_host_do() -> None:
+    snapshot = cluster("rack", "a:2[r1] b:4[r1] c:3[r2]")
+    together = gang("A:1x1 B:1x2", root="R=host")
+    assert nodes_of(schedule(snapshot, [together])) == ["c", "c"]
+    grouped = gang("A:1x1 B:1x2 C:1x1", groups={"g": ("A B", "R=host")})
+    found = placed(schedule(snapshot, [grouped]))
+    assert found["A"] == found["B"]
+    (refusal,) = schedule(snapshot, [gang("A:2x2 B:1x1", root="R=host")]).refusals
+    assert (refusal.reason, refusal.proven, refusal.short) == ("Insufficient", True, 1)
+
+
 def test_a_node_without_the_label_is_in_no_rack() -> None:
     snapshot = cluster("rack", "a:4 b:1[r1] c:1[r1]")
     assert nodes_of(schedule(snapshot, [gang("A:2x1", root="R=rack")])) == ["b", "c"]

@@ -145,11 +145,12 @@ def with_siblings(
 
 
 def prepare(tree: Scope, lanes: Lanes) -> None:
-    """Express what each scope asks for on these lanes."""
-    for scope in tree.walk():
-        if scope.ask:
-            scope.need = lanes.need(scope.ask)
-            scope.need_full = scope.need if scope.ask_full is scope.ask else lanes.need(scope.ask_full)
+    """Express what each scope asks for on these lanes; the parts of a unit ask for nothing of their own."""
+    if tree.ask:
+        tree.need = lanes.need(tree.ask)
+        tree.need_full = tree.need if tree.ask_full is tree.ask else lanes.need(tree.ask_full)
+    for child in tree.children if tree.unit is None else ():
+        prepare(child, lanes)
 
 
 class _Builder:
