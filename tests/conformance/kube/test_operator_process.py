@@ -17,7 +17,9 @@ from click.testing import CliRunner
 
 from grove_operator.api import install
 from grove_operator.api.kinds import (
+    DEPLOYMENT,
     LEASE,
+    NAMESPACE,
     POD,
     POD_CLIQUE,
     POD_CLIQUE_SET,
@@ -127,6 +129,24 @@ async def test_a_configuration_applied_again_is_trusted_again(serving: Installat
         return bool(live["webhooks"] == before["webhooks"])
 
     await eventually(is_trusted, "caBundle restored")
+
+
+async def test_the_operator_is_not_deleted_from_under_a_set_unless_by_force(
+    serving: Installation, api: HttpKubeApi
+) -> None:
+    """All tried dry; the scheduler's Deployment, which the condition in CEL leaves out, is nobody's business."""
+    await api.create(POD_CLIQUE_SET, "default", pod_clique_set("needy"))
+    home = serving.options.namespace
+    everything = {"dryRun": "All"}
+    for path in (DEPLOYMENT.path(home, "grove-operator"), NAMESPACE.path(None, home)):
+        with pytest.raises(ApiError) as refused:
+            await api.raw("DELETE", path, params=everything)
+        assert "default/needy" in str(refused.value)
+    await api.raw("DELETE", DEPLOYMENT.path(home, "grove-scheduler"), params=everything)
+    await api.patch(
+        DEPLOYMENT, home, "grove-operator", {"metadata": {"annotations": {"grove.io/force-deletion": "true"}}}
+    )
+    await api.raw("DELETE", DEPLOYMENT.path(home, "grove-operator"), params=everything)
 
 
 async def test_metrics_and_probes_tell_what_goes_on(serving: Installation) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from grove_operator.api.authorizer import trusted_users
 from grove_operator.api.constants import PART_OF
-from grove_operator.api.kinds import CLUSTER_TOPOLOGY_BINDING, POD_CLIQUE, POD_CLIQUE_SET, Json, Kind
+from grove_operator.api.kinds import CLUSTER_TOPOLOGY_BINDING, DEPLOYMENT, POD_CLIQUE, POD_CLIQUE_SET, Json, Kind
 from grove_operator.engine.ports import Overloaded
-from grove_operator.kube.gate import PROBE_PREFIX, REMEMBERED_PROBES, Authorizer, Gate
+from grove_operator.kube.gate import PROBE_PREFIX, REMEMBERED_PROBES, Authorizer, DeletionGuard, Gate
 from grove_operator.kube.webhooks import SERVED
 
 
@@ -22,8 +22,14 @@ class Behind:
         self.is_down = False
         self.passed: list[str | None] = []
         trusted = trusted_users("grove-system", "grove-operator", ())
-        self.gate = Gate(SERVED, Authorizer(self._owner, trusted, is_enabled=is_enabled))
+        authorizer = Authorizer(self._owner, trusted, is_enabled=is_enabled)
+        self.gate = Gate(SERVED, authorizer, DeletionGuard(self._names))
         self._serve: Any = self.gate.around(self._kopf)
+
+    async def _names(self) -> list[str]:
+        if self.is_down:
+            raise Overloaded("API server unreachable")
+        return [f"{namespace}/{name}" for namespace, name in self.sets]
 
     async def _owner(self, namespace: str, name: str) -> Json | None:
         if self.is_down:
@@ -97,6 +103,20 @@ async def test_when_the_set_cannot_be_read_the_request_is_refused() -> None:
     assert (response["allowed"], response["status"]["code"]) == (False, 500)
     assert "API server unreachable" in response["status"]["message"]
     assert (await behind.edit("system:serviceaccount:grove-system:grove-operator"))["allowed"], "and nobody is asked"
+
+
+async def test_deleting_the_operator_is_refused_while_it_is_needed_or_that_cannot_be_told() -> None:
+    behind = Behind()
+    gone: Json = {"operation": "DELETE", "namespace": "grove-system", "name": "grove-operator"}
+    refused = await behind.ask("operator-deletion", DEPLOYMENT, **gone)
+    assert (refused["allowed"], refused["status"]["code"]) == (False, 403)
+    assert "team-a/web" in refused["status"]["message"]
+    behind.is_down = True
+    refused = await behind.ask("operator-deletion", DEPLOYMENT, **gone)
+    assert (refused["allowed"], refused["status"]["code"]) == (False, 500)
+    forced = {"metadata": {"annotations": {"grove.io/force-deletion": "true"}}}
+    assert (await behind.ask("operator-deletion", DEPLOYMENT, **gone, oldObject=forced))["allowed"]
+    assert behind.passed == []
 
 
 async def test_a_configuration_object_that_outlives_the_switch_blocks_nobody() -> None:

@@ -16,7 +16,15 @@ import yaml
 
 from grove_operator.api import kinds, webhooks
 from grove_operator.api.config import ConfigError, OperatorConfiguration, config_json, parse_config
-from grove_operator.api.constants import APP_NAME, COMPONENT, INIT_CONTAINER, OPERATOR_NAME, OPERATOR_NAMESPACE, PART_OF
+from grove_operator.api.constants import (
+    ANNOTATION_FORCE_DELETION,
+    APP_NAME,
+    COMPONENT,
+    INIT_CONTAINER,
+    OPERATOR_NAME,
+    OPERATOR_NAMESPACE,
+    PART_OF,
+)
 from grove_operator.api.constants import SCHEDULER_NAME as SCHEDULER
 from grove_operator.api.kinds import Json, Kind
 from grove_operator.api.rbac import OPERATOR_LEASE_RULES, SCHEDULER_LEASE_RULES, operator_rules, scheduler_rules
@@ -52,6 +60,8 @@ class InstallOptions:
     """Base64 of the PEM bundle that signed the certificates, for `certProvisionMode: manual` only."""
     webhook_annotations: Mapping[str, str] = field(default_factory=dict)
     """For the webhook configurations, as a certificate injector wants them."""
+    force: bool = False
+    """Allow the operator to be deleted while PodCliqueSets exist."""
     config: Mapping[str, object] = field(default_factory=dict)
     """Deep-merged over the generated OperatorConfiguration."""
     resources: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: DEFAULT_RESOURCES)
@@ -76,7 +86,7 @@ def install_manifests(options: InstallOptions | None = None) -> list[Json]:
     options = options or InstallOptions()
     config = operator_configuration(options)
     return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": options.namespace}},
+        _deletable(options, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": options.namespace}}),
         *(_object(options, kinds.SERVICE_ACCOUNT, name, name) for name in (OPERATOR_NAME, SCHEDULER)),
         *_rbac(options),
         *_configuration(options, config),
@@ -224,7 +234,14 @@ def _deployment(options: InstallOptions, name: str, container: str, replicas: in
             "spec": pod,
         },
     }
-    return _object(options, kinds.DEPLOYMENT, name, name, spec=spec)
+    deployment = _object(options, kinds.DEPLOYMENT, name, name, spec=spec)
+    return _deletable(options, deployment) if name == OPERATOR_NAME else deployment
+
+
+def _deletable(options: InstallOptions, manifest: Json) -> Json:
+    if options.force:
+        manifest["metadata"]["annotations"] = {ANNOTATION_FORCE_DELETION: "true"}
+    return manifest
 
 
 def _config_hash(options: InstallOptions) -> str:

@@ -1,4 +1,5 @@
-"""The webhook configurations: names, paths and rules are Grove's, plus one for Dynamo graph deployments."""
+"""The webhook configurations: names, paths and rules are Grove's, plus one for Dynamo graph deployments, and one that
+keeps the operator from being deleted while PodCliqueSets need it."""
 
 from __future__ import annotations
 
@@ -12,15 +13,17 @@ VALIDATING = "podcliqueset-validating-webhook"
 TOPOLOGY = "clustertopology-validating-webhook"
 AUTHORIZER = "authorizer-webhook"
 GRAPH = "dynamographdeployment-validating-webhook"
+DELETION = "operator-deletion-webhook"
 
 PATH_DEFAULT_PCS = "/webhooks/default-podcliqueset"
 PATH_VALIDATE_PCS = "/webhooks/validate-podcliqueset"
 PATH_VALIDATE_TOPOLOGY = "/webhooks/validate-clustertopology"
 PATH_AUTHORIZE = "/webhooks/authorizer-webhook"
 PATH_VALIDATE_GRAPH = "/webhooks/validate-dynamographdeployment"
+PATH_OPERATOR_DELETION = "/webhooks/operator-deletion"
 
 MUTATING_NAMES = (DEFAULTING,)
-VALIDATING_NAMES = (VALIDATING, TOPOLOGY, GRAPH, AUTHORIZER)
+VALIDATING_NAMES = (VALIDATING, TOPOLOGY, GRAPH, DELETION, AUTHORIZER)
 
 
 def webhook_configurations(
@@ -84,6 +87,15 @@ def webhook_configurations(
             [_written(kinds.DYNAMO_GRAPH_DEPLOYMENT)],
             matchPolicy="Equivalent",  # v1beta1 is judged too, as v1alpha1 with a note of what only v1beta1 can say
         ),
+        configuration(
+            kinds.VALIDATING_WEBHOOKS,
+            DELETION,
+            "deletion.operator.webhooks.grove.io",
+            PATH_OPERATOR_DELETION,
+            _deletion_rules(),
+            failurePolicy="Ignore",  # an operator that is down must not stand in the way of its own removal
+            matchConditions=[{"name": "the-operator", "expression": _is_the_operator(namespace, service)}],
+        ),
     ]
     if authorizer:
         out.append(
@@ -97,6 +109,18 @@ def webhook_configurations(
             )
         )
     return out
+
+
+def _deletion_rules() -> list[Json]:
+    namespace = _rule("", ["v1"], ["namespaces"], ["DELETE"])
+    return [_rule("apps", ["v1"], ["deployments"], ["DELETE"]), {**namespace, "scope": "Cluster"}]
+
+
+def _is_the_operator(namespace: str, deployment: str) -> str:
+    """CEL over the request: the operator's Deployment, or its namespace."""
+    is_deployment = f"request.namespace == '{namespace}' && request.name == '{deployment}'"
+    is_namespace = f"request.name == '{namespace}'"
+    return f"request.resource.resource == 'namespaces' ? {is_namespace} : {is_deployment}"
 
 
 def _rule(group: str, versions: list[str], resources: list[str], operations: list[str]) -> Json:

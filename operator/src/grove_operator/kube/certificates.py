@@ -34,8 +34,12 @@ OUR_WEBHOOKS: tuple[tuple[Kind, str], ...] = (
     (VALIDATING_WEBHOOKS, "clustertopology-validating-webhook"),
     (VALIDATING_WEBHOOKS, "dynamographdeployment-validating-webhook"),
 )
-AUTHORIZER_WEBHOOK: tuple[Kind, str] = (VALIDATING_WEBHOOKS, "authorizer-webhook")
-"""Installed only where the configuration enables it; it may outlive that for a while, and needs our CA meanwhile."""
+OPTIONAL_WEBHOOKS: tuple[tuple[Kind, str], ...] = (
+    (VALIDATING_WEBHOOKS, "authorizer-webhook"),
+    (VALIDATING_WEBHOOKS, "operator-deletion-webhook"),
+)
+"""The authorizer's is installed only where the configuration enables it, the other one not by older installations; an
+operator is ready without them."""
 SPREAD_S = 2.0
 """Time for every API server to notice a changed caBundle before we show a certificate that needs it."""
 
@@ -87,8 +91,8 @@ class CertificateKeeper:
         files: CertificateFiles,
         *,
         names: Sequence[str] = (),
-        webhooks: Sequence[tuple[Kind, str]] = (*OUR_WEBHOOKS, AUTHORIZER_WEBHOOK),
-        may_be_absent: Collection[tuple[Kind, str]] = (AUTHORIZER_WEBHOOK,),
+        webhooks: Sequence[tuple[Kind, str]] = (*OUR_WEBHOOKS, *OPTIONAL_WEBHOOKS),
+        may_be_absent: Collection[tuple[Kind, str]] = OPTIONAL_WEBHOOKS,
     ) -> None:
         self._api, self._clock = api, clock
         self._namespace, self._secret_name, self._files = namespace, secret_name, files

@@ -2,6 +2,7 @@
 
     POST /webhooks/<id> ──> Gate ─┬─ a handler's id, with a resource it is for ──> kopf
                                   ├─ authorizer-webhook ──────────────────────────> api.authorizer
+                                  ├─ operator-deletion ───────────────────────────> api.deletion
                                   ├─ convert ─────────────────────────────────────> kube.conversion
                                   └─ anything else ───────────────────────────────> refused
 
@@ -14,12 +15,13 @@ the generated objects there: each would stay in memory for good.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from kopf import WebhookFn
 
 from grove_operator.api.authorizer import ALLOWED, AttemptError, Ruling, needs_owner, read_attempt, rule_on
+from grove_operator.api.deletion import is_forced, rule_on_deletion
 from grove_operator.api.kinds import Json, Kind
 from grove_operator.kube.conversion import convert_review
 
@@ -27,8 +29,10 @@ log = logging.getLogger(__name__)
 
 AUTHORIZER = "authorizer-webhook"
 CONVERSION = "convert"
+DELETION = "operator-deletion"
 REFUSED, NOT_FOUND, FAILED = 403, 404, 500
 REMEMBERED_PROBES = 64
+Judge = Callable[[Mapping[str, Any]], Awaitable[Ruling]]
 OwnerOf = Callable[[str, str], Awaitable[Json | None]]
 """Namespace and name to the live PodCliqueSet, None when there is none; raises when it can't be read."""
 
@@ -50,14 +54,29 @@ class Authorizer:
         return rule_on(attempt, await self._owner_of(attempt.namespace, attempt.owner), self._trusted)
 
 
+ListSets = Callable[[], Awaitable[Sequence[str]]]
+"""All PodCliqueSets as `namespace/name`; raises when they can't be read."""
+
+
+class DeletionGuard:
+    """Judges deletions of the operator itself."""
+
+    def __init__(self, list_sets: ListSets) -> None:
+        self._list_sets = list_sets
+
+    async def judge(self, request: Mapping[str, Any]) -> Ruling:
+        """Raises whatever listing the PodCliqueSets raises."""
+        return rule_on_deletion(request, () if is_forced(request) else await self._list_sets())
+
+
 class Gate:
     """`served` has the resources of every handler id. `saw` tells whether a review with that uid came by."""
 
-    def __init__(self, served: Mapping[str, Collection[Kind]], authorizer: Authorizer) -> None:
+    def __init__(self, served: Mapping[str, Collection[Kind]], authorizer: Authorizer, guard: DeletionGuard) -> None:
         self._served = {
             path: {(kind.group, kind.version, kind.plural) for kind in kinds} for path, kinds in served.items()
         }
-        self._authorizer = authorizer
+        self._judges: Mapping[str, Judge] = {AUTHORIZER: authorizer.judge, DELETION: guard.judge}
         self._probes: dict[str, None] = {}
 
     def saw(self, uid: str) -> bool:
@@ -75,8 +94,8 @@ class Gate:
                 self._remember(uid)
             if webhook == CONVERSION:
                 return convert_review(request)
-            if webhook == AUTHORIZER:
-                return await self._authorize(uid, asked)
+            if webhook is not None and webhook in self._judges:
+                return await self._rule(webhook, uid, asked)
             if fault := self._fault(webhook or "", asked):
                 log.error("admission review refused: %s", fault)
                 return answer(uid, Ruling(is_allowed=False, message=fault), NOT_FOUND)
@@ -91,7 +110,7 @@ class Gate:
 
     def _fault(self, path: str, request: Mapping[str, Any]) -> str:
         if path not in self._served:
-            known = ", ".join(f"/webhooks/{name}" for name in sorted((*self._served, AUTHORIZER)))
+            known = ", ".join(f"/webhooks/{name}" for name in sorted((*self._served, *self._judges)))
             return f"no webhook is served at /webhooks/{path}; correct the webhook configuration to one of {known}"
         resource = request.get("resource")
         asked = resource if isinstance(resource, Mapping) else {}
@@ -102,14 +121,14 @@ class Gate:
         shown = f"{found[2]}.{found[0]}/{found[1]}"
         return f"/webhooks/{path} does not judge {shown}; correct the configuration's rules to {known}"
 
-    async def _authorize(self, uid: str, request: Mapping[str, Any]) -> Any:
+    async def _rule(self, webhook: str, uid: str, request: Mapping[str, Any]) -> Any:
         try:
-            ruling, code = await self._authorizer.judge(request), REFUSED
+            ruling, code = await self._judges[webhook](request), REFUSED
         except AttemptError as error:
             ruling, code = Ruling(is_allowed=False, message=str(error)), error.code
         except Exception as error:
-            log.exception("the authorizer failed; the request is refused")
-            ruling, code = Ruling(is_allowed=False, message=f"the authorizer failed: {error}; try again"), FAILED
+            log.exception("%s failed; the request is refused", webhook)
+            ruling, code = Ruling(is_allowed=False, message=f"{webhook} failed: {error}; try again"), FAILED
         if not ruling.is_allowed:
             log.info("refused %s", ruling.message)
         return answer(uid, ruling, code)

@@ -15,6 +15,7 @@ from grove_operator.api.kinds import CLUSTER_TOPOLOGY_BINDING, POD_CLIQUE_SET, V
 from grove_operator.engine.ports import NotFound
 from grove_operator.kube.client import HttpKubeApi
 from grove_operator.kube.connection import Connection
+from grove_operator.kube.roots import METADATA_ONLY
 
 
 class LiveReads:
@@ -36,6 +37,11 @@ class LiveReads:
     async def owner_of(self, namespace: str, name: str) -> Json | None:
         """A PodCliqueSet."""
         return await self._found(POD_CLIQUE_SET, namespace, name)
+
+    async def sets(self) -> list[str]:
+        """All PodCliqueSets as `namespace/name`."""
+        page = await self._client().raw("GET", POD_CLIQUE_SET.path(), accept=METADATA_ONLY)
+        return [f"{item['metadata']['namespace']}/{item['metadata']['name']}" for item in page.get("items") or ()]
 
     def close_with(self, registry: kopf.OperatorRegistry) -> None:
         """In kopf's loop, when kopf ends."""

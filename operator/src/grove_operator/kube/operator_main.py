@@ -27,7 +27,7 @@ from grove_operator.engine.ports import NotFound
 from grove_operator.kube import process
 from grove_operator.kube.certificates import WEBHOOK_SERVICE, CertificateFiles, CertificateKeeper
 from grove_operator.kube.crd_keeper import CrdKeeper
-from grove_operator.kube.gate import Authorizer, Gate
+from grove_operator.kube.gate import Authorizer, DeletionGuard, Gate
 from grove_operator.kube.health import Handler, Health, ProbeThread, listen_address
 from grove_operator.kube.kopf_thread import AdmissionListener, KopfThread
 from grove_operator.kube.live_reads import LiveReads
@@ -52,7 +52,7 @@ async def operate(this: Process) -> None:
     await check_nvlink(this)
     with ExitStack() as stack:
         reads = LiveReads(this.connection, PROGRAM)
-        gate = Gate(SERVED, authorizer(this, os.environ, reads))
+        gate = Gate(SERVED, authorizer(this, os.environ, reads), DeletionGuard(reads.sets))
         files = await _certificates(this, stack)
         inbox = RootInbox()
         graphs = DynamoSwitch(this.api, this.clock, this.config.dynamo.reconcile)
