@@ -95,6 +95,7 @@ def scheduler_rules() -> list[Json]:
         rule("scheduler.grove.io", ("podgangs",), READ),
         rule("scheduler.grove.io", ("podgangs/status",), ("get", "patch")),
         rule("grove.io", ("clustertopologybindings",), READ),
+        rule("grove.io", ("clustertopologybindings/status",), ("get", "patch")),  # which nodes it covers
     ]
 
 

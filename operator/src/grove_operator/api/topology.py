@@ -116,7 +116,7 @@ class ClusterTopologyBindingStatus(Model):
     scheduler_topology_statuses: list[SchedulerTopologyStatus] | None = Field(
         None, description="One entry for each scheduler.", json_schema_extra=list_map("schedulerName")
     )
-    conditions: Conditions | None = Field(None, description="SchedulerTopologyDrift.")
+    conditions: Conditions | None = Field(None, description="SchedulerTopologyDrift, NodesCovered.")
 
 
 class ClusterTopologyBinding(Root):

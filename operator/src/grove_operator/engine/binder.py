@@ -98,6 +98,8 @@ class GangScheduler:
         )
         self.explainer = Explainer(self.feed, self.pods, policy, aside, self._spawn, self._touch)
         self.teller.rollback_grace_s = rollback_grace_s
+        self.on_labels: Callable[[], None] | None = None
+        """Called when a node came, went, or changed its labels."""
         self._touched: set[str] = set()
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -138,6 +140,8 @@ class GangScheduler:
     # ── what the watches say ────────────────────────────────────────────────────────────────────────────────────────
 
     def _node_changed(self, old: Json | None, new: Json | None) -> None:
+        if self.on_labels and not (old and new and old["node"].labels == new["node"].labels):
+            self.on_labels()
         if self.feed.node(old, new):
             self._wake.set()
 

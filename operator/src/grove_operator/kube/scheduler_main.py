@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Mapping
 
 from grove_operator.api.constants import SCHEDULER_NAME
 from grove_operator.engine.binder import GangScheduler
+from grove_operator.engine.coverage import TopologyCoverage
 from grove_operator.kube import process
 from grove_operator.kube.health import Health, ProbeThread, listen_address
 from grove_operator.kube.metrics import Metrics, probe_sites
@@ -47,8 +49,14 @@ async def schedule(this: Process) -> None:
     )
     probes.start()
 
+    def labels() -> list[Mapping[str, str]]:
+        return [node["node"].labels for node in scheduler.nodes.items()]
+
     async def place() -> None:
+        coverage = TopologyCoverage(this.api, this.clock, labels, scheduler.synced)
+        scheduler.on_labels = coverage.nodes_changed
         this.supervisor.start("the scheduler", scheduler.run())
+        this.supervisor.start("the coverage of topologies", coverage.run())
         await scheduler.synced.wait()
         spare_the_collector()
         await this.supervisor.until_stopped()
