@@ -4,6 +4,7 @@ from grove_components.checks import InvalidInputError
 from grove_components.config import StackConfig
 from grove_components.crds import GroveCrds
 from grove_components.dynamo import DynamoGraphDeployment, Placement
+from grove_components.existing import ExistingGrove
 from grove_components.operator import GroveOperator
 from grove_components.podcliqueset import PodCliqueSet
 from grove_components.provider import cluster_provider
@@ -15,6 +16,7 @@ from grove_components.topology_presets import preset_levels
 __all__ = [
     "ClusterTopology",
     "DynamoGraphDeployment",
+    "ExistingGrove",
     "GroveCrds",
     "GroveOperator",
     "Instances",

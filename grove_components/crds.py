@@ -9,6 +9,9 @@ from grove_components.resources import KubernetesObject
 from grove_operator.api.crds import all_crds
 from grove_operator.api.kinds import Json
 
+FIRST = "podcliquesets.grove.io"
+"""The CRD that every installation of Grove has, NVIDIA's too."""
+
 
 def crd_manifests() -> list[Json]:
     """Every CRD as it is written: without descriptions, waited for until it is served."""
@@ -19,19 +22,21 @@ class GroveCrds(pulumi.ComponentResource):
     """Grove's and Dynamo's CRDs.
 
     Deleting a CRD deletes every object of its kind in the whole cluster, whoever made it. They are therefore protected
-    and retained, unless `delete_crds` says that this cluster is the stack's own.
+    and retained, unless `delete_crds` says that this cluster is the stack's own. One of them comes before the others:
+    where the cluster has CRDs already, or a right is missing, that is one error, and nothing has been made.
     """
 
     def __init__(self, name: str, *, delete_crds: bool = False, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("grove-components:index:GroveCrds", name, {"deleteCrds": delete_crds}, opts)
         crds = crd_manifests()
         self.names: list[str] = [crd["metadata"]["name"] for crd in crds]
-        self.definitions = [
-            KubernetesObject(
-                f"{name}-{crd['metadata']['name']}",
-                crd,
-                pulumi.ResourceOptions(parent=self, protect=not delete_crds, retain_on_delete=not delete_crds),
+        self.definitions: list[KubernetesObject] = []
+        for crd in sorted(crds, key=lambda crd: crd["metadata"]["name"] != FIRST):
+            options = pulumi.ResourceOptions(
+                parent=self,
+                protect=not delete_crds,
+                retain_on_delete=not delete_crds,
+                depends_on=self.definitions[:1] or None,
             )
-            for crd in crds
-        ]
+            self.definitions.append(KubernetesObject(f"{name}-{crd['metadata']['name']}", crd, options))
         self.register_outputs({"names": self.names})

@@ -55,6 +55,19 @@ class KubernetesObject(pulumi.CustomResource):
             pulumi.ResourceOptions.merge(own, opts),
         )
 
+    @classmethod
+    def existing(
+        cls, resource_name: str, kind: kinds.Kind, identity: str, opts: pulumi.ResourceOptions
+    ) -> KubernetesObject:
+        """An object that somebody else made, read and never changed; `identity` is `namespace/name` or `name`.
+
+        Reading one that doesn't exist fails the preview.
+        """
+        wanted = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": None}
+        return KubernetesObject(
+            resource_name, wanted, pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=identity))
+        )
+
     def status_field(self, field: str) -> pulumi.Output[Any]:
         """One top-level status field, None until the operator has written it."""
         return self.status.apply(lambda status: (status or {}).get(field))

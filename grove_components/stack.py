@@ -2,6 +2,7 @@
 
     platform    GroveCrds ── GroveOperator ── ClusterTopology      tenants: Namespace ── ResourceQuota
                 DynamoPlatform (NATS, etcd)
+                (ExistingGrove where somebody else installed them)
                                   │
     workloads                     └── Namespace ─┬─ PodCliqueSet ...
                                                  └─ Secret ── DynamoGraphDeployment
@@ -20,6 +21,7 @@ from grove_components.cancellation import end_quietly_when_cancelled
 from grove_components.config import StackConfig
 from grove_components.crds import GroveCrds
 from grove_components.dynamo import DynamoGraphDeployment
+from grove_components.existing import ExistingGrove
 from grove_components.operator import GroveOperator
 from grove_components.platform import DynamoPlatform
 from grove_components.platform_reference import Platform
@@ -27,6 +29,7 @@ from grove_components.podcliqueset import PodCliqueSet
 from grove_components.resources import KubernetesObject
 from grove_components.stack_checks import check_stack
 from grove_components.stack_objects import (
+    custom_resources,
     install_options,
     namespaces,
     placement_of,
@@ -62,6 +65,8 @@ def build_stack(
     outputs: dict[str, Any] = {}
     if config.makes_platform:
         outputs |= stack.platform()
+    else:
+        stack.needs = [stack.existing()]
     stack.make_namespaces()
     if config.makes_workloads:
         outputs |= stack.workloads()
@@ -80,10 +85,10 @@ class _Stack:
         self.config = config
         self.provider = provider
         self.crd_provider = crd_provider
-        self.needs: list[pulumi.Resource] = []
+        self.needs: list[pulumi.Input[pulumi.Resource]] = []
         self.topology: ClusterTopology | str | None = topology_of(config)
         self.reference = Platform(config) if config.platform_stack else None
-        self.namespaces: dict[str, list[pulumi.Resource]] = {}
+        self.namespaces: dict[str, list[pulumi.Input[pulumi.Resource]]] = {}
 
     def platform(self) -> dict[str, Any]:
         config = self.config
@@ -96,6 +101,8 @@ class _Stack:
             options = install_options(config.operator, config.platform)
             self.needs = [GroveOperator("operator", options=options, opts=self._after(crds))]
             outputs["crds"] = crds.names
+        else:
+            self.needs = [self.existing(config.operator.namespace)]
         if config.topology:
             levels, name = config.topology.pairs, config.topology.name
             self.topology = ClusterTopology("topology", levels=levels, object_name=name, opts=self._after(*self.needs))
@@ -106,11 +113,17 @@ class _Stack:
             self.needs = [*self.needs, DynamoPlatform("platform", config=config.platform, opts=self._after())]
         return outputs
 
+    def existing(self, operator_namespace: str | None = None) -> pulumi.Output[pulumi.Resource]:
+        """CRDs that this stack relies on and doesn't make, judged before anything is made."""
+        objects = custom_resources(self.config)
+        found = ExistingGrove("existing", objects=objects, operator_namespace=operator_namespace, opts=self._after())
+        return found.judged
+
     def make_namespaces(self) -> None:
         """After the operator: a platform that fails leaves none behind, and none goes while objects in it need one."""
         quotas = {t.namespace: t.quota for t in self.config.tenants if t.quota and self.config.makes_platform}
         for name, labels in namespaces(self.config).items():
-            made: list[pulumi.Resource] = [
+            made: list[pulumi.Input[pulumi.Resource]] = [
                 self._object(f"namespace-{name}", manifests.namespace(name, labels), *self.needs)
             ]
             if name in quotas:
@@ -162,7 +175,9 @@ class _Stack:
             ],
         }
 
-    def _token_secret(self, token: str, graph: GraphConfig, needs: list[pulumi.Resource]) -> KubernetesObject:
+    def _token_secret(
+        self, token: str, graph: GraphConfig, needs: list[pulumi.Input[pulumi.Resource]]
+    ) -> KubernetesObject:
         manifest = {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -176,10 +191,10 @@ class _Stack:
         """A workload's namespace; where the platform is another stack, known only once its topologies are checked."""
         return self.reference.checked(namespace) if self.reference else namespace
 
-    def _object(self, name: str, manifest: dict[str, Any], *after: pulumi.Resource) -> KubernetesObject:
+    def _object(self, name: str, manifest: dict[str, Any], *after: pulumi.Input[pulumi.Resource]) -> KubernetesObject:
         options = pulumi.ResourceOptions(provider=self.provider, depends_on=list(after) or None)
         return KubernetesObject(name, manifest, options)
 
-    def _after(self, *resources: pulumi.Resource) -> pulumi.ResourceOptions:
+    def _after(self, *resources: pulumi.Input[pulumi.Resource]) -> pulumi.ResourceOptions:
         providers = {"kubernetes": self.provider} if self.provider else None
         return pulumi.ResourceOptions(providers=providers, depends_on=list(resources) or None)

@@ -42,6 +42,7 @@ def install_options(config: OperatorConfig, platform: PlatformConfig | None = No
         scheduler_health_port=config.scheduler_health_port,
         scheduler_metrics_port=config.scheduler_metrics_port,
         service_external_name=config.service_external_name,
+        force=config.force,
         config={**config.config, "dynamo": dynamo} if dynamo else config.config,
     )
 
@@ -97,6 +98,18 @@ def graph_object(config: StackConfig, graph: GraphConfig) -> Json:
         placement_of(graph),
         annotations=queue_annotations(config, graph.namespace),
     )
+
+
+def custom_resources(config: StackConfig) -> list[Json]:
+    """Every custom resource that the stack makes."""
+    made = []
+    if config.makes_platform and config.topology:
+        made.append(topology_manifest(config.topology.name, config.topology.pairs))
+    if config.makes_workloads:
+        made += [set_manifest(config, pcs) for pcs in config.sets]
+        if config.graph:
+            made.append(graph_object(config, config.graph))
+    return made
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ class GroveOperatorArgs(TypedDict, total=False):
     webhook_port: int
     service_external_name: str
     """Host behind the webhook Service, for API servers that reach the operator on their own host."""
+    force: bool
+    """Let the operator be deleted while PodCliqueSets exist."""
     config: dict[str, Any]
     """Merged over the generated OperatorConfiguration."""
 
@@ -56,6 +58,7 @@ class GroveOperator(native.GroveOperator):
             scheduler_replicas=int(args.get("scheduler_replicas") or 1),
             webhook_port=int(args.get("webhook_port") or 9443),
             service_external_name=args.get("service_external_name"),
+            force=bool(args.get("force", False)),
             config=whole_numbers(args.get("config") or {}),
         )
         super().__init__(name, options=options, opts=opts)

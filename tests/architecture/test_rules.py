@@ -48,6 +48,35 @@ def test_the_kopf_rule_finds_what_it_forbids() -> None:
     assert {"kopf.on.create", "kopf.daemon", "kopf.index"} <= set(forbidden_kopf_uses(planted))
 
 
+def faults_of_a_component(source: str) -> list[str]:
+    """Providers made and functions invoked in a component's module, and resources made inside `apply`."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        if name.rpartition(".")[2] in {"Provider", "invoke", "invoke_async", "invoke_output", "call"}:
+            found.append(name)
+        if name.endswith(".apply"):
+            inside = [ast.unparse(n.func) for part in node.args for n in ast.walk(part) if isinstance(n, ast.Call)]
+            found += [f"{name}: {made}" for made in inside if made.rpartition(".")[2][:1].isupper()]
+    return found
+
+
+COMPONENTS = [path for path in (ROOT / "grove_components").glob("*.py") if "ComponentResource" in path.read_text()]
+
+
+@pytest.mark.parametrize("path", sorted(COMPONENTS), ids=lambda p: p.name)
+def test_a_component_makes_no_provider_invokes_nothing_and_makes_no_resource_inside_apply(path: Path) -> None:
+    assert faults_of_a_component(path.read_text()) == []
+
+
+def test_the_rule_for_components_finds_what_it_forbids() -> None:
+    planted = "k8s.Provider('p')\npulumi.runtime.invoke('f', {})\nx.apply(lambda v: PodCliqueSet('a', spec=v))\n"
+    assert faults_of_a_component(planted) == ["k8s.Provider", "pulumi.runtime.invoke", "x.apply: PodCliqueSet"]
+    assert len(COMPONENTS) >= 6
+
+
 def test_the_operator_folder_never_hides_the_standard_library() -> None:
     assert not (ROOT / "operator" / "__init__.py").exists()
 

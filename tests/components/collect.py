@@ -15,8 +15,13 @@ from pulumi.runtime import mocks
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.stack import run_pulumi_func
 
+from grove_operator.api.crds import all_crds
+
 SECRET_KEY = "4dabf18193072939515e22adb298388d"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+INSTALLED: dict[str, dict[str, Any]] = {crd["metadata"]["name"]: crd for crd in all_crds()}
+INSTALLED["grove-system/grove-operator"] = {"kind": "Deployment"}
+"""An installation of this very release."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,9 @@ class Registration:
     delete_before_replace: bool = False
     replacement_trigger: Any = None
     timeout: str = ""
+    urn: str = ""
+    former_urns: tuple[str, ...] = ()
+    """What its aliases say that it was called before."""
 
     @property
     def line(self) -> str:
@@ -57,6 +65,8 @@ class Run:
     registrations: list[Registration]
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Registered outputs of components, by name."""
+    reads: list[str] = field(default_factory=list)
+    """Ids of the objects that were read, not made."""
     exports: dict[str, Any] = field(default_factory=dict)
     """What the program returned, resolved; None where unknown."""
 
@@ -82,11 +92,16 @@ def revealed(value: Any) -> Any:
 
 class _Recorder(mocks.MockMonitor):
     def __init__(
-        self, preview: bool, statuses: Mapping[str, dict[str, Any]], stacks: Mapping[str, dict[str, Any]]
+        self,
+        preview: bool,
+        statuses: Mapping[str, dict[str, Any]],
+        stacks: Mapping[str, dict[str, Any]],
+        existing: Mapping[str, dict[str, Any]],
     ) -> None:
         super().__init__(mocks=None)  # type: ignore[arg-type]
         self.preview = preview
         self.stacks = stacks
+        self.existing = existing
         self.statuses = statuses
         self.run = Run([])
 
@@ -110,6 +125,8 @@ class _Recorder(mocks.MockMonitor):
                 delete_before_replace=request.deleteBeforeReplace,
                 replacement_trigger=_trigger(request),
                 timeout=request.customTimeouts.create,
+                urn=urn,
+                former_urns=tuple(self._former(alias, request) for alias in request.aliases),
             )
         )
         outputs = struct_pb2.Struct()
@@ -122,8 +139,18 @@ class _Recorder(mocks.MockMonitor):
         known_id = "" if self.preview or not request.custom else f"{request.name}-id"
         return resource_pb2.RegisterResourceResponse(urn=urn, id=known_id, object=outputs)
 
+    def _former(self, alias: Any, request: Any) -> str:
+        if alias.urn:
+            return str(alias.urn)
+        parent = "" if alias.spec.noParent else alias.spec.parentUrn or request.parent
+        return str(self.make_urn(parent, alias.spec.type or request.type, alias.spec.name or request.name))
+
     def ReadResource(self, request: Any) -> Any:
-        assert request.type == "pulumi:pulumi:StackReference"
+        if request.type != "pulumi:pulumi:StackReference":
+            self.run.reads.append(request.id)
+            found = json_format.ParseDict(self.existing[request.id], struct_pb2.Struct())
+            urn = self.make_urn(request.parent, request.type, request.name)
+            return resource_pb2.ReadResourceResponse(urn=urn, properties=found)
         properties = json_format.ParseDict(
             {"name": request.name, "outputs": self.stacks[request.name], "secretOutputNames": []}, struct_pb2.Struct()
         )
@@ -156,13 +183,17 @@ def collect(
     statuses: Mapping[str, dict[str, Any]] | None = None,
     stack: str = "local",
     stacks: Mapping[str, dict[str, Any]] | None = None,
+    existing: Mapping[str, dict[str, Any]] = INSTALLED,
+    into: Run | None = None,
 ) -> Run:
     """Run `program` and return its registrations in order of type, name and outputs.
 
     `statuses` are live statuses by kind, as the provider would report them after `up`; in previews they are unknown.
-    `stacks` are the outputs of other stacks by name, for StackReferences.
+    `stacks` are the outputs of other stacks by name, for StackReferences; `existing` what the cluster has, by id.
+    `into` holds what was registered before the program failed.
     """
-    recorder = _Recorder(preview, statuses or {}, stacks or {})
+    recorder = _Recorder(preview, statuses or {}, stacks or {}, existing)
+    recorder.run = into or recorder.run
 
     async def main() -> None:
         runtime_config.set_all_config(dict(config or {}), list(secret))

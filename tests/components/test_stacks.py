@@ -15,6 +15,7 @@ from grove_components.render import INDEX, read_stack, render, write
 from grove_components.stack_checks import stack_faults
 from grove_components.stack_objects import stages
 from tests.components.collect import Registration, collect
+from tests.components.random_stacks import random_stack, told_and_written
 from tests.components.stacks import IMAGE, STACKS, stack_config, written
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -42,6 +43,14 @@ def test_what_is_rendered_is_what_pulumi_is_told_to_apply(stack: str) -> None:
     assert rendered == told
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_that_holds_for_random_stacks_too(seed: int) -> None:
+    """A sample; `make prove ISSUE=5` runs 1,000."""
+    told, written_ = told_and_written(random_stack(seed))
+    assert told == written_
+    assert told
+
+
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_stack_is_right_and_its_workloads_fit_its_topology(stack: str) -> None:
     config = stack_config(stack)
@@ -67,6 +76,12 @@ def test_an_existing_installation_is_left_as_it_is() -> None:
     run = collect(lambda: build_stack(config), stack="h100")
     assert run.of_type("Deployment") == []
     assert run.of_type("CustomResourceDefinition") == []
+    assert run.of_type("PodCliqueSet")
+    assert sorted(run.reads) == [
+        "clustertopologybindings.grove.io",
+        "grove-system/grove-operator",
+        "podcliquesets.grove.io",
+    ]
 
 
 class TestTwoStacks:
