@@ -5,6 +5,7 @@ One story in order, on one cluster: up -> look -> preview is empty -> scale by o
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from typing import Any
@@ -16,14 +17,21 @@ from tests.support.project import ROOT, Project
 
 pytestmark = pytest.mark.needs_tools
 NAMESPACE = "vllm-v1-disagg-router"
+CANARY = "hf_canary-of-the-main-job"
 
 
 @pytest.fixture(scope="module")
 def project(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy of the repository's stack, brought up once for the story."""
     project = Project.copy_to(tmp_path_factory.mktemp("project"), cluster.home, cluster.kubeconfig)
-    project.pulumi("up", "--yes", "--skip-preview")
+    project.pulumi("config", "set", "--secret", "hfToken", CANARY)
+    assert not tells(project.pulumi("up", "--yes", "--skip-preview", "--diff"))
     return project
+
+
+def tells(text: str) -> bool:
+    """Whether the token can be read from it."""
+    return CANARY in text or base64.b64encode(CANARY.encode()).decode() in text
 
 
 def names(objects: list[Any]) -> list[str]:
@@ -82,7 +90,17 @@ def test_the_frontend_service_listens_on_8000(project: Project) -> None:
 
 def test_the_secret_holds_the_token_from_the_stack_config(project: Project) -> None:
     secret = project.get("secret", NAMESPACE, "hf-token-secret")
-    assert secret["data"]["HF_TOKEN"]
+    assert base64.b64decode(secret["data"]["HF_TOKEN"]).decode() == CANARY
+
+
+def test_the_token_is_nowhere_but_in_the_cluster(project: Project) -> None:
+    """Neither in a preview, nor in state, logs or any other file: etcd alone has it."""
+    assert not tells(project.pulumi("preview", "--diff"))
+    files = [path for top in (project.folder, project.home) for path in top.rglob("*") if path.is_file()]
+    searched = [path for path in files if "etcd" not in path.parts]
+    assert [path for path in searched if tells(path.read_text(errors="replace"))] == []
+    assert any(path.parent.name == "logs" for path in searched)
+    assert any(path.parent.name == "grove" and path.name.startswith("local.") for path in searched), "the state"
 
 
 def test_all_pods_share_one_rack_though_hosts_are_partly_used(project: Project) -> None:

@@ -67,6 +67,10 @@ class TestH100:
         for replica in (0, 1):
             selector = f"grove.io/podcliqueset-replica-index={replica}"
             assert len(set(domains(project, "llama", "topology.kubernetes.io/block", selector))) == 1
+        told = ("--for=condition=NodesCovered=False", "clustertopologybinding/default", "--timeout=30s")
+        project.kubectl("wait", *told)
+        (covered,) = project.get("clustertopologybinding", name="default")["status"]["conditions"]
+        assert covered["message"].startswith("of 18 nodes: zone 18 in 1 domain, block 16 in 2 domains, rack 16 in 4")
 
     def test_what_is_rendered_is_what_was_applied(self, project: Project, tmp_path: Path) -> None:
         done = project.grove("render", "-s", self.stack, "-o", str(tmp_path / "out"))
@@ -131,8 +135,18 @@ class TestH100:
         project.pulumi("import", token, where, "byhand", "--yes", "--protect=false", "--generate-code=false")
         assert ("Namespace", "", "byhand") in exported(project)
 
-    def test_the_aggregated_example_runs_beside_it(self, project: Project, tmp_path: Path) -> None:
-        assert example_runs(project, "aggregated", tmp_path) == {"frontend": 1, "worker": 2}
+    @pytest.mark.parametrize(
+        ("example", "pods"),
+        [
+            ("aggregated", {"frontend": 1, "worker": 2}),
+            ("disaggregated", {"frontend": 1, "prefill": 1, "decode": 2}),
+            ("agentic-pipeline", {"planner": 1, "leader": 1, "worker": 3, "critic": 2, "frontend": 1}),
+        ],
+    )
+    def test_an_example_runs_beside_it(
+        self, project: Project, tmp_path: Path, example: str, pods: dict[str, int]
+    ) -> None:
+        assert example_runs(project, example, tmp_path) == pods
 
     def test_it_goes_and_leaves_nothing(self, project: Project) -> None:
         project.pulumi("destroy", "--yes", "--skip-preview")
@@ -201,6 +215,12 @@ class TestMultiTenantInTwoStacks:
         for index in (0, 1):
             selector = f"grove.io/podcliquescalinggroup-replica-index={index}"
             assert len(set(domains(parts[0], "team-search", "topology.kubernetes.io/rack", selector))) == 1
+
+    def test_the_operator_is_not_deleted_from_under_the_workloads(self, parts: tuple[Project, Project]) -> None:
+        for what in ("deployment/grove-operator", "namespace/grove-system"):
+            with pytest.raises(AssertionError, match="2 PodCliqueSets: team-agents/helpdesk, team-search/ranker;"):
+                parts[0].kubectl("delete", what, "-n", "grove-system", "--wait=false")
+        assert len(parts[0].select("pods", "grove-system", "app.kubernetes.io/name=grove-operator")) == 1
 
     def test_a_level_that_the_platform_doesnt_have_is_refused_before_anything_changes(
         self, parts: tuple[Project, Project]

@@ -142,6 +142,11 @@ class Project:
         return self.kubectl("get", wanted, "-A", "-l", selector, "-o", "name", "--ignore-not-found").split()
 
 
+def failed_resources(said: str) -> set[str]:
+    """Names of the resources of which Pulumi's progress says that they failed."""
+    return set(re.findall(r"kubernetes:\S+ (\S+) .*\berror: ", said))
+
+
 def free_ports(count: int) -> list[int]:
     """Ports that were free on all addresses a moment ago."""
     sockets = [socket.socket() for _ in range(count)]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 
 from grove_operator.localcluster.controlplane_bare import BareControlPlane
 from tests.conformance.standin.collected import garbage_collector
+from tests.support.programs import Program
 
 pytestmark = pytest.mark.needs_tools
 CANARY = "canary-secret-value"
@@ -39,40 +38,13 @@ k8s.apps.v1.Deployment(
 """
 
 
-class Stack:
-    def __init__(self, folder: Path, cluster: BareControlPlane):
-        self.folder = folder
-        self.printed = ""
-        self._environment = os.environ | {"GROVE_HOME": str(folder / "home"), "KUBECONFIG": str(cluster.kubeconfig)}
-        (folder / "Pulumi.yaml").write_text("name: engine\nruntime: python\n")
-        (folder / "__main__.py").write_text(PROGRAM)
-
-    def pulumi(self, *args: str, code: int = 0) -> str:
-        entry = "from grove_operator.cli.main import main; main()"
-        command = [sys.executable, "-c", entry, "pulumi", "--stack", "test", "--", *args]
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        printed = done.stdout + done.stderr
-        assert done.returncode == code, printed
-        self.printed += printed
-        return printed
-
-
 @pytest.fixture
-def stack(control_plane: BareControlPlane, tmp_path: Path) -> Iterator[Stack]:
+def stack(control_plane: BareControlPlane, tmp_path: Path) -> Iterator[Program]:
     with garbage_collector(control_plane.kubeconfig, tmp_path / "gc.log"):
-        yield Stack(tmp_path, control_plane)
+        yield Program(tmp_path, control_plane, PROGRAM, "name: engine\nruntime: python\n")
 
 
-def test_a_stack_lives_from_preview_to_destroy_and_its_secret_is_never_shown(stack: Stack) -> None:
+def test_a_stack_lives_from_preview_to_destroy_and_its_secret_is_never_shown(stack: Program) -> None:
     stack.pulumi("config", "set", "--secret", "token", CANARY)
     assert "kubernetes stand-in, not the official provider" in stack.pulumi("preview", "--diff")
     assert "5 created" in stack.pulumi("up", "--yes", "--skip-preview")
@@ -85,13 +57,11 @@ def test_a_stack_lives_from_preview_to_destroy_and_its_secret_is_never_shown(sta
     assert "5 unchanged" in stack.pulumi("refresh", "--yes", "--expect-no-changes")
     assert "5 deleted" in stack.pulumi("destroy", "--yes", "--skip-preview")
 
-    encoded = base64.b64encode(CANARY.encode()).decode()
-    texts = [stack.printed, *(path.read_text(errors="replace") for path in stack.folder.rglob("*") if path.is_file())]
-    assert not any(CANARY in text or encoded in text for text in texts)
+    assert stack.is_silent_about(CANARY, base64.b64encode(CANARY.encode()).decode())
 
 
-def test_a_program_error_is_pulumis_own_exit_code_and_leaves_no_process(stack: Stack) -> None:
-    (stack.folder / "__main__.py").write_text("raise SystemExit('broken')\n")
+def test_a_program_error_is_pulumis_own_exit_code_and_leaves_no_process(stack: Program) -> None:
+    stack.write("raise SystemExit('broken')\n")
     assert "broken" in stack.pulumi("preview", code=255)
     here = str(stack.folder)
     left = subprocess.run(["pgrep", "-f", f"standin_provider.*{here}"], capture_output=True, text=True, check=False)

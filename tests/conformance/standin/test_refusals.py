@@ -9,7 +9,7 @@ import yaml
 
 from grove_operator.localcluster.controlplane_bare import BareControlPlane
 from tests.support.kubectl import Kubectl
-from tests.support.project import Finished, Project, free_ports
+from tests.support.project import Finished, Project, failed_resources, free_ports
 
 pytestmark = pytest.mark.needs_tools
 
@@ -53,5 +53,7 @@ def test_a_missing_right_is_named_with_its_user_and_nothing_is_made(
     before = kubectl("get", "crd,ns", "-o", "name")
     guest = changed(control_plane.kubeconfig, tmp_path / "guest", token=token)
     done = refused(tmp_path, guest, "up", "--yes", "--skip-preview")
-    assert 'User "system:serviceaccount:rights:guest" cannot create resource "customresourcedefinitions"' in done.text
+    missing = 'User "system:serviceaccount:rights:guest" cannot create resource "customresourcedefinitions"'
+    assert missing in done.text
+    assert failed_resources(done.text) == {"crds-podcliquesets.grove.io"}
     assert kubectl("get", "crd,ns", "-o", "name") == before
