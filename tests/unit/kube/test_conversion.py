@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from typing import Any
 
 import pytest
 
+from grove_operator.api.config import parse_config
 from grove_operator.api.crds import all_crds
 from grove_operator.api.dynamo_conversion import ALPHA, BETA, to_beta
 from grove_operator.api.dynamo_scaling_conversion import adapter_as_version
-from grove_operator.api.kinds import DYNAMO_GRAPH_DEPLOYMENT, Json
+from grove_operator.api.kinds import CRD, DYNAMO_GRAPH_DEPLOYMENT, Json
 from grove_operator.kube.conversion import convert_review
-from grove_operator.kube.crd_keeper import crd_name, with_conversion
+from grove_operator.kube.crd_keeper import CrdKeeper, crd_name, with_conversion
+from grove_operator.kube.gate import Authorizer, Gate
+from grove_operator.sim.apiserver import SimApi
+from grove_operator.sim.clock import SimClock
 from tests.unit.dynamo.conversions import graph
 
 GRAPH = DYNAMO_GRAPH_DEPLOYMENT.kind
@@ -100,3 +105,38 @@ def test_a_crd_gets_the_conversion_and_serves_v1beta1_then_and_nothing_more_is_d
 def test_a_crd_of_one_version_is_left_alone() -> None:
     (crd,) = [c for c in all_crds() if c["metadata"]["name"] == "podcliquesets.grove.io"]
     assert with_conversion(crd, "grove-system", 9443, b"CA") is None
+
+
+def test_the_switch_is_spelled_as_the_documents_say() -> None:
+    assert parse_config({"dynamo": {"serveV1beta1": True}}).dynamo.serve_v1beta1
+    assert not parse_config({}).dynamo.serve_v1beta1
+
+
+async def test_the_gate_answers_conversions_itself() -> None:
+    async def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("kopf has nothing to do with conversions")
+
+    async def no_owner(_namespace: str, _name: str) -> None:
+        return None
+
+    gate = Gate({}, Authorizer(no_owner, (), is_enabled=False))
+    answer = await gate.around(never)(review(BETA, graph(ALPHA, 1)), webhook="convert")
+    assert answer["response"]["convertedObjects"] == [to_beta(graph(ALPHA, 1))]
+
+
+async def test_what_somebody_takes_away_from_a_crd_is_put_back_at_once() -> None:
+    clock = SimClock()
+    api = SimApi(clock)
+    for manifest in all_crds():
+        await api.create(CRD, None, manifest)
+    keeper = asyncio.create_task(CrdKeeper(api, clock, "grove-system", 9443, lambda: b"CA").run())
+    name = crd_name(DYNAMO_GRAPH_DEPLOYMENT)
+    before = copy.deepcopy((await api.get(CRD, None, name))["spec"])
+    await clock.advance(1)
+    for _ in range(2):
+        live = await api.get(CRD, None, name)
+        assert [v["served"] for v in live["spec"]["versions"]] == [True, True]
+        assert live["spec"]["conversion"]["strategy"] == "Webhook"
+        await api.patch(CRD, None, name, {"spec": {"versions": before["versions"], "conversion": None}})
+        await clock.advance(1)
+    keeper.cancel()

@@ -209,7 +209,9 @@ class Dynamo(_Section):
         "auto", description="auto: unless NVIDIA's own operator is in the cluster"
     )
     serve_v1beta1: bool = Field(
-        False, description="serve v1beta1 through the operator's conversion webhook; v1alpha1 stays the stored version"
+        False,
+        alias="serveV1beta1",
+        description="serve v1beta1 through the operator's conversion webhook; v1alpha1 stays the stored version",
     )
 
     @field_validator("termination_delay")
