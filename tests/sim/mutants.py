@@ -13,6 +13,7 @@ from typing import Any
 
 from grove_operator.core import (
     availability,
+    cliques,
     coherent,
     podclique,
     podgangs,
@@ -20,13 +21,11 @@ from grove_operator.core import (
     replica,
     rollout,
     scalinggroup,
-    startup,
     strategy,
     termination,
     updates,
 )
 from grove_operator.engine import binder, executor, plan, reconcilers
-from grove_operator.engine import cache as engine_cache
 from grove_operator.engine import operator as engine_operator
 from grove_operator.sim.rehearsal import Verdict, rehearse
 from grove_operator.sim.story import Story
@@ -41,7 +40,7 @@ class Mutant:
     name: str
     what: str
     patches: tuple[Patch, ...]
-    stories: tuple[str, ...] = ("breach", "disaggregated", "leader-worker", "coherent")
+    stories: tuple[str, ...] = ("breach", "crashing", "disaggregated", "leader-worker", "coherent")
 
 
 @contextlib.contextmanager
@@ -87,10 +86,6 @@ def without_preconditions(right: Any) -> Any:
     return send
 
 
-def deletes_anything(right: Any) -> Any:
-    return lambda live, uid: not plan.is_terminating(live)
-
-
 def one_more(right: Any) -> Any:
     return lambda *args, **kwargs: right(*args, **kwargs) + 1
 
@@ -110,10 +105,6 @@ def ended_counts(right: Any) -> Any:
 def newest_first(right: Any) -> Any:
     """Scaling in takes Ready pods before others."""
     return lambda pods, template_hash: list(reversed(right(pods, template_hash)))
-
-
-def forgets_old_news(right: Any) -> Any:
-    return lambda new, old: False
 
 
 def bookkeeping_lost(right: Any) -> Any:
@@ -224,18 +215,12 @@ MUTANTS = (
     Mutant(
         "start-order-dropped",
         "pods wait for no parent",
-        ((podclique, "clique_minima", always({})), (startup, "starts_after", waits_for_nobody)),
+        ((cliques, "starts_after", waits_for_nobody),),
     ),
-    Mutant("deletes-anything", "foreign objects are deleted", ((plan, "_may_be_deleted", deletes_anything),)),
     Mutant(
         "capacity-forgotten",
         "the scheduler forgets what it gave away",
         ((binder.view.Usage, "assume", without_assumed),),
-    ),
-    Mutant(
-        "old-news-win",
-        "late watch events replace newer objects",
-        ((engine_cache, "_is_older_or_same", forgets_old_news),),
     ),
     Mutant("no-retry", "what failed is not tried again", ((engine_operator.WorkQueue, "retry", no_retry),)),
     Mutant("never-broken", "no pod is ever taken for broken", ((podstate, "health", always("ready")),)),

@@ -65,7 +65,8 @@ class Deeds:
         for node in sorted(self._cluster.kubelets.lost):
             await self._cluster.kubelets.bring_back(node)
         for pcs in self._objects(POD_CLIQUE_SET):
-            await self._resume(pcs["metadata"]["name"], None)
+            if (pcs["metadata"].get("annotations") or {}).get(ANNOTATION_ROLLOUT_PAUSED):
+                await self._resume(pcs["metadata"]["name"], None)
             if any(_image(c).endswith(":bad") for c in pcs["spec"]["template"]["cliques"]):
                 await self._update(pcs["metadata"]["name"], None)
 
@@ -165,10 +166,11 @@ class Deeds:
         return str(pod["metadata"]["name"])
 
     async def _crash_pod(self, of: str, to: Any) -> str:
+        """For `to` seconds, or drawn ones."""
         pod = self._pick(self._running(), of)
         if pod is None:
             return ""
-        await self._cluster.kubelets.crash(pod)
+        await self._cluster.kubelets.crash(pod, None if to is None else float(to))
         return str(pod["metadata"]["name"])
 
     async def _evict_pod(self, of: str, to: Any) -> str:
@@ -227,11 +229,13 @@ class Deeds:
         return f"{name} for {seconds:.1f} s: {weather.refused:g} refused, {weather.answer_lost:g} unanswered"
 
     async def _lag(self, of: str, to: Any) -> str:
-        name = of or self._rng.choice(PROCESSES)
+        """`of`: a process, or PROCESS:KIND whose watch alone is `to` seconds late."""
+        name, _, late_kind = (of or self._rng.choice(PROCESSES)).partition(":")
         weather, seconds = self._cluster.weather(name), self._rng.uniform(*STORM_S)
-        weather.lag_s = self._rng.choice((0.3, 1.0, 4.0))
+        weather.late_kind = late_kind
+        weather.lag_s = self._rng.choice((0.3, 1.0, 4.0)) if to is None else float(to)
         weather.repeated = self._rng.choice((0.0, 0.3))
-        weather.broken_off = self._rng.choice((0.0, 0.1))
+        weather.broken_off = self._rng.choice((0.0, 0.1)) if not late_kind else 0.0
         self._later(self._clears(name, seconds))
         return f"{name} for {seconds:.1f} s: {weather.lag_s:g} s late"
 

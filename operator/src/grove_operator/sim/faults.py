@@ -17,7 +17,7 @@ from grove_operator.engine.ports import ApiError, Clock, Conflict, Gone, KubeApi
 
 @dataclass(slots=True)
 class Weather:
-    """How bad it is now. Chances are per request or per event; `lag_s` is how late watches are."""
+    """How bad it is now. Chances are per request or per event; `lag_s`: how late watches are."""
 
     refused: float = 0.0
     answer_lost: float = 0.0
@@ -25,9 +25,11 @@ class Weather:
     repeated: float = 0.0
     broken_off: float = 0.0
     lag_s: float = 0.0
+    late_kind: str = ""
     on_write: Callable[[str, str, str, str], None] | None = None
 
     def clear(self) -> None:
+        self.late_kind = ""
         self.refused = self.answer_lost = self.conflict = self.repeated = self.broken_off = self.lag_s = 0.0
 
 
@@ -87,7 +89,7 @@ class FaultyApi:
             field_selector=field_selector,
         )
         async for event in events:
-            if self.weather.lag_s:
+            if self.weather.lag_s and self.weather.late_kind in ("", kind.kind):
                 await self.clock.sleep(self.weather.lag_s)
             if self._happens(self.weather.broken_off):
                 if self._happens(0.5):

@@ -90,8 +90,8 @@ class Kubelets:
             if pod.get("status", {}).get("phase") == "Running" and not _is_bad(pod):
                 await self._patch(pod, _conditions(pod, {"Ready": True}, timestamp(self._clock.now())))
 
-    async def crash(self, pod: Json) -> None:
-        """Its main container ends with code 1 and is started again after a while."""
+    async def crash(self, pod: Json, seconds: float | None = None) -> None:
+        """Its main container ends with code 1 and works again after that time, or a drawn one."""
         if pod.get("status", {}).get("phase") != "Running" or pod["spec"].get("nodeName") in self.lost:
             return
         said = _conditions(pod, {"Ready": False}, timestamp(self._clock.now()))
@@ -101,7 +101,7 @@ class Kubelets:
             for c in pod["status"].get("containerStatuses") or ()
         ]
         await self._patch(pod, said)
-        self._spawn(self._recover(pod))
+        self._spawn(self._recover(pod, self._rng.uniform(2, 20) if seconds is None else seconds))
 
     async def evict(self, pod: Json) -> None:
         """The node throws it out: Failed, for good."""
@@ -157,8 +157,8 @@ class Kubelets:
         ]
         await self._patch(live, {"phase": "Running", "startTime": now, **said})
 
-    async def _recover(self, pod: Json) -> None:
-        await self._clock.sleep(self._rng.uniform(2, 20))
+    async def _recover(self, pod: Json, seconds: float) -> None:
+        await self._clock.sleep(seconds)
         live = self._live(pod)
         if live is None or live["spec"]["nodeName"] in self.lost or live["status"].get("phase") != "Running":
             return

@@ -31,6 +31,7 @@ from grove_operator.sim.invariants.places import (
     NoNodeIsOverfull,
     RequiredDomainsHold,
 )
+from grove_operator.sim.invariants.ratios import CoherentPartsKeepStep
 from grove_operator.sim.invariants.witness import Invariant, Witness
 from grove_operator.sim.story import Step, Story
 from grove_operator.sim.trace import Trace
@@ -56,6 +57,7 @@ def all_invariants() -> list[Invariant]:
         BreachesEndInTime(),
         UpdatesKeepTheirBudget(),
         GroupsKeepTheirBudget(),
+        CoherentPartsKeepStep(),
     ]
 
 

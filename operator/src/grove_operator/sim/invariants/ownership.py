@@ -20,6 +20,7 @@ from grove_operator.sim.invariants.witness import (
     State,
     controller,
     is_active,
+    is_bound,
     is_ready,
     label,
     minimum,
@@ -28,6 +29,7 @@ from grove_operator.sim.invariants.witness import (
 )
 
 PARENT_WAS_READY_S = 5.0
+OLD_S = 10.0
 FILLED_WITHIN_S = 75.0
 """A process may be dead for 10 s, a storm may last 20, and the wait before the next attempt be as long as that."""
 
@@ -69,9 +71,17 @@ def _is_root(obj: Json) -> bool:
 
 
 class WantedThingsAreKept(Invariant):
-    """The operator deletes no pod that is Ready, current, within its clique's size, and of a clique that stays."""
+    """The operator deletes no pod that is Ready, current, within its clique's size, and of a clique that stays.
+
+    When a clique is scaled in, what has no node goes before what is Ready.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[str, float] = {}
 
     def saw(self, state: State, change: Change) -> Iterator[str]:
+        if change.kind == "Pod" and change.old is None:
+            self._made[_uid(change.obj)] = state.now_s
         if change.actor != "operator" or change.kind != "Pod" or not change.takes_away or change.old is None:
             return
         pod = change.old
@@ -81,9 +91,17 @@ class WantedThingsAreKept(Invariant):
             return
         if not (is_active(pod) and is_ready(pod) and label(pod, HASH) == label(clique, HASH)):
             return
-        left = sum(p["metadata"]["uid"] != pod["metadata"]["uid"] for p in state.pods_of(clique))
+        others = [p for p in state.pods_of(clique) if p["metadata"]["uid"] != pod["metadata"]["uid"]]
+        left = len(others)
+        waiting = [name_of(p) for p in others if not is_bound(p) and state.now_s - self._made.get(_uid(p), 0) > OLD_S]
+        if left == clique["spec"]["replicas"] and waiting:
+            yield f"{name_of(pod)} is Ready and went, while {waiting[0]} has no node and stays"
         if left < clique["spec"]["replicas"]:
             yield f"{name_of(pod)} is Ready and current, and of {clique['spec']['replicas']} wanted {left} are left"
+
+
+def _uid(obj: Json) -> str:
+    return str(obj["metadata"]["uid"])
 
 
 class HolesAreFilled(Invariant):

@@ -1,0 +1,99 @@
+"""`grove rollout`: follow, hold and go on with the update of a PodCliqueSet."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from grove_operator.api.constants import ANNOTATION_ROLLOUT_PAUSED
+from grove_operator.api.kinds import POD_CLIQUE_SET, Json
+from grove_operator.cli.cluster import read_cluster
+from grove_operator.engine.ports import KubeApi
+from grove_operator.views.rollout import RolloutState, is_paused, rollout_state
+
+
+@click.group()
+def command() -> None:
+    """Follow, pause and resume the rolling update of a PodCliqueSet.
+
+    \b
+    Examples:
+      grove rollout status web -n ml --wait
+      grove rollout pause web -n ml
+      grove rollout resume web -n ml
+    """
+
+
+def _target(function: Callable[..., None]) -> Callable[..., None]:
+    """NAME, --namespace and --kubeconfig; NAME may be written pcs/NAME."""
+    kubeconfig = click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Which cluster.")
+    namespace = click.option("-n", "--namespace", default="default", show_default=True)
+    return click.argument("name")(namespace(kubeconfig(function)))
+
+
+@command.command()
+@_target
+@click.option("--wait", is_flag=True, help="Return when it is rolled out (0) or stuck (1).")
+def status(name: str, namespace: str, kubeconfig: str | None, wait: bool) -> None:
+    """Tell how far the update is. Exit code 1: it made no progress within its deadline."""
+    follow = functools.partial(_follow, namespace=namespace, name=_plain(name), wait=wait)
+    state = read_cluster(kubeconfig, follow)
+    sys.exit(1 if state.is_stuck else 0)
+
+
+@command.command()
+@_target
+def pause(name: str, namespace: str, kubeconfig: str | None) -> None:
+    """Hold the update where it is: no further pod is replaced. Pods that are lost are still made anew."""
+    _annotate(name, namespace, kubeconfig, "true", "paused")
+
+
+@command.command()
+@_target
+def resume(name: str, namespace: str, kubeconfig: str | None) -> None:
+    """Go on with a paused update."""
+    _annotate(name, namespace, kubeconfig, None, "resumed")
+
+
+def _annotate(name: str, namespace: str, kubeconfig: str | None, value: str | None, done: str) -> None:
+    async def write(api: KubeApi) -> bool:
+        live = await api.get(POD_CLIQUE_SET, namespace, _plain(name))
+        if is_paused(live) == (value is not None):
+            return False
+        body: Json = {"metadata": {"annotations": {ANNOTATION_ROLLOUT_PAUSED: value}}}
+        await api.patch(POD_CLIQUE_SET, namespace, _plain(name), body)
+        return True
+
+    changed = read_cluster(kubeconfig, write)
+    click.echo(f"podcliqueset {_plain(name)} {done}" if changed else f"podcliqueset {_plain(name)} is {done} already")
+
+
+async def _follow(api: KubeApi, namespace: str, name: str, wait: bool) -> RolloutState:
+    live = await api.get(POD_CLIQUE_SET, namespace, name)
+    state = _say(None, live)
+    where: dict[str, Any] = {"namespace": namespace, "field_selector": f"metadata.name={name}"}
+    while wait and not (state.is_done or state.is_stuck):
+        async for event in api.watch(POD_CLIQUE_SET, live["metadata"]["resourceVersion"], **where):
+            live = event.object
+            if event.type == "DELETED":
+                raise click.ClickException(f"podcliqueset {name} was deleted")
+            if event.type != "BOOKMARK":
+                state = _say(state, live)
+            if state.is_done or state.is_stuck:
+                break
+    return state
+
+
+def _say(before: RolloutState | None, pcs: Json) -> RolloutState:
+    state = rollout_state(pcs)
+    if before is None or state.sentence != before.sentence:
+        click.echo(state.sentence)
+    return state
+
+
+def _plain(name: str) -> str:
+    return name.rpartition("/")[2]
