@@ -26,7 +26,6 @@ from grove_operator.core import (
     updates,
 )
 from grove_operator.engine import binder, executor, plan, reconcilers
-from grove_operator.engine import operator as engine_operator
 from grove_operator.sim.rehearsal import Verdict, rehearse
 from grove_operator.sim.story import Story
 
@@ -136,9 +135,8 @@ def waits_for_nobody(right: Any) -> Any:
     return lambda *args, **kwargs: []
 
 
-def without_assumed(right: Any) -> Any:
-    """The scheduler forgets what it has just given away."""
-    return lambda self, pod, node: None
+def empty_nodes(right: Any) -> Any:
+    return lambda self, uid, now: False
 
 
 def always_its_turn(right: Any) -> Any:
@@ -167,10 +165,6 @@ def ends_at_once(right: Any) -> Any:
         return right(view, before, frozenset(range(view.template.replicas)), now)
 
     return advanced
-
-
-def no_retry(right: Any) -> Any:
-    return lambda self, key, at_least_s=0.0: None
 
 
 MUTANTS = (
@@ -218,11 +212,10 @@ MUTANTS = (
         ((cliques, "starts_after", waits_for_nobody),),
     ),
     Mutant(
-        "capacity-forgotten",
-        "the scheduler forgets what it gave away",
-        ((binder.view.Usage, "assume", without_assumed),),
+        "usage-not-seen",
+        "the scheduler takes every node for empty",
+        ((binder.view.Usage, "_hold", empty_nodes),),
     ),
-    Mutant("no-retry", "what failed is not tried again", ((engine_operator.WorkQueue, "retry", no_retry),)),
     Mutant("never-broken", "no pod is ever taken for broken", ((podstate, "health", always("ready")),)),
     Mutant(
         "least-off-by-one",

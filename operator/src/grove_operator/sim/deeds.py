@@ -220,9 +220,10 @@ class Deeds:
         self._cluster.start_process(name)
 
     async def _storm(self, of: str, to: Any) -> str:
+        """`to`: the share of requests that are refused."""
         name = of or self._rng.choice(PROCESSES)
         weather, seconds = self._cluster.weather(name), self._rng.uniform(*STORM_S)
-        weather.refused = self._rng.choice((0.1, 0.5, 1.0))
+        weather.refused = self._rng.choice((0.1, 0.5, 1.0)) if to is None else float(to)
         weather.answer_lost = self._rng.choice((0.0, 0.2))
         weather.conflict = self._rng.choice((0.0, 0.3))
         self._later(self._clears(name, seconds))

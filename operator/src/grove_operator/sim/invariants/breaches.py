@@ -24,6 +24,7 @@ from grove_operator.sim.invariants.witness import (
     works,
 )
 
+WHOLE_S = 60.0
 EARLY_S, LATE_S, FLICKER_S = 30.0, 75.0, 6.0
 """Clocks jump by 20 s; a process may be dead for 10 s and a storm last 20; recoveries this short may go unseen."""
 
@@ -39,12 +40,15 @@ class _Life:
 class BreachesEndInTime(Invariant):
     """A PodClique that worked and has less than its minimum is gone soon after the delay, and not before it.
 
+    With a standalone one everything of its replica goes that ever worked.
+
     Followed by UID: recycling makes another object. `delay_s` is the stories' terminationDelay.
     """
 
     def __init__(self) -> None:
         self._lives: dict[str, _Life] = {}
         self._told: set[str] = set()
+        self._recycles: list[tuple[float, str, set[str]]] = []
 
     def saw(self, state: State, change: Change) -> Iterator[str]:
         if change.kind == "Pod":
@@ -58,6 +62,11 @@ class BreachesEndInTime(Invariant):
                 self._follow(state, change.new)
 
     def looked(self, state: State) -> Iterator[str]:
+        alive = {clique["metadata"]["uid"]: name_of(clique) for clique in state.all("PodClique")}
+        for _, why, uids in [r for r in self._recycles if r[0] <= state.now_s]:
+            if left := sorted(alive[uid] for uid in uids if uid in alive):
+                yield f"{why} was recycled {WHOLE_S:g} s ago, and of its replica {', '.join(left)} was left"
+        self._recycles = [r for r in self._recycles if r[0] > state.now_s]
         for clique in state.all("PodClique"):
             uid, life = clique["metadata"]["uid"], self._lives.get(clique["metadata"]["uid"])
             pcs = set_of(state, clique)
@@ -97,6 +106,10 @@ class BreachesEndInTime(Invariant):
         known = [s for s in since if s is not None]
         if not known or state.now_s - min(known) < _delay_s(pcs) - EARLY_S:
             yield f"{name_of(clique)} was deleted, and nothing in its replica was in breach for the delay"
+        if not label(clique, GROUP):
+            lives = ((c["metadata"]["uid"], self._lives.get(c["metadata"]["uid"])) for c in same)
+            beside = {uid for uid, life in lives if life is not None and life.was_whole}
+            self._recycles.append((state.now_s + WHOLE_S, name_of(clique), beside))
 
 
 def _delay_s(pcs: Json) -> float:
