@@ -159,7 +159,8 @@ class Deeds:
     # ── pods and nodes ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _delete_pod(self, of: str, to: Any) -> str:
-        pod = self._pick(self._running(), of)
+        """One on node `to`, where that is named."""
+        pod = self._pick([p for p in self._running() if to in (None, p["spec"]["nodeName"])], of)
         if pod is None:
             return ""
         await self._api.delete(POD, pod["metadata"]["namespace"], pod["metadata"]["name"])
