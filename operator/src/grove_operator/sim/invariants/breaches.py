@@ -72,7 +72,7 @@ class BreachesEndInTime(Invariant):
             pcs = set_of(state, clique)
             if life is None or pcs is None or life.below_since is None or not life.was_whole or uid in self._told:
                 continue
-            if _is_updating(state, pcs, clique) or _is_being_terminated(state, clique):
+            if _is_updating(state, pcs, clique) or _group_is_excused(state, clique):
                 life.below_since = state.now_s
                 continue
             allowed = _delay_s(pcs) * (2 if label(clique, GROUP) else 1) + LATE_S
@@ -137,6 +137,9 @@ def _is_updating(state: State, pcs: Json, clique: Json) -> bool:
     return not noticed or label(clique, HASH) == ""
 
 
-def _is_being_terminated(state: State, clique: Json) -> bool:
+def _group_is_excused(state: State, clique: Json) -> bool:
+    """A scaling group that never was healthy, or not since it was recycled, only waits."""
     group = state.get("PodCliqueScalingGroup", clique["metadata"]["namespace"], label(clique, GROUP))
-    return group is not None and condition(group, "GangTerminationInProgress") == "True"
+    if group is None:
+        return False
+    return condition(group, "GangTerminationInProgress") == "True" or condition(group, "EverHealthy") != "True"
