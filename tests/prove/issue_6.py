@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from tests.prove.proof import Figures, Progress, Proof
+from tests.sim.test_scaling import mixture
 from tests.support.operated import Operated, operated_cluster
 from tests.support.scaling import STEPS, rest, sequence
 
@@ -30,9 +31,24 @@ async def _scalings(operated: Operated, seed: int, count: int, progress: Progres
         assert await rest(operated, REST_AT_THE_END_S) == {}
 
 
+def simulated(seed: int, count: int, progress: Progress) -> Figures:
+    """The same claim on the simulated API server, with deleted pods among the scalings."""
+    for n in range(count):
+        asyncio.run(mixture(seed + n))
+        progress(1)
+    return {"sequences": count, "steps": count * 12}
+
+
 def proofs() -> list[Proof]:
     claim = (
         "Random scalings of set, groups and cliques, concurrently, end in the graph of a fresh apply; no pod beyond "
         "the scaled part is replaced; nothing is written for 5 s after each and 60 s at the end (real API server)."
     )
-    return [Proof("scalings", claim, scalings, count=100, chunk=10)]
+    in_memory = (
+        "Random scalings and deletions of pods on the simulated API server end in graph and statuses of a fresh apply; "
+        "nothing is written for a minute afterwards."
+    )
+    return [
+        Proof("scalings", claim, scalings, count=100, chunk=10),
+        Proof("simulated", in_memory, simulated, count=1000, chunk=50, workers=2),
+    ]

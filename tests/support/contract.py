@@ -246,6 +246,45 @@ CASES: tuple[Case, ...] = (
 )
 
 
+async def what_an_owner_owned_goes_with_it_at_every_depth(at: Place) -> None:
+    top = await at.api.create(CONFIG_MAP, at.namespace, config_map("top"))
+    other = await at.api.create(CONFIG_MAP, at.namespace, config_map("other"))
+    middle = await at.api.create(CONFIG_MAP, at.namespace, owned("middle", top))
+    await at.api.create(CONFIG_MAP, at.namespace, owned("bottom", middle))
+    await at.api.create(CONFIG_MAP, at.namespace, owned("shared", top, other))
+    await at.api.delete(CONFIG_MAP, at.namespace, "top")
+    await _eventually_gone(at, "middle")
+    await _eventually_gone(at, "bottom")
+    await at.api.get(CONFIG_MAP, at.namespace, "shared")
+    await at.api.create(CONFIG_MAP, at.namespace, owned("late", top))
+    await _eventually_gone(at, "late")
+    await at.api.delete(CONFIG_MAP, at.namespace, "other")
+    await _eventually_gone(at, "shared")
+
+
+COLLECTED: tuple[Case, ...] = (what_an_owner_owned_goes_with_it_at_every_depth,)
+"""Cases that need the garbage collector beside the API server."""
+
+
+def owned(name: str, *owners: Json) -> Json:
+    references = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "name": o["metadata"]["name"], "uid": o["metadata"]["uid"]}
+        for o in owners
+    ]
+    manifest = config_map(name)
+    return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": references}}
+
+
+async def _eventually_gone(at: Place, name: str) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await at.api.get(CONFIG_MAP, at.namespace, name)
+            except NotFound:
+                return
+            await asyncio.sleep(0.1)
+
+
 async def _bind(at: Place, of: Json) -> None:
     meta = of["metadata"]
     body: Json = {"metadata": {"name": meta["name"], "uid": meta["uid"]}, "target": {"kind": "Node", "name": "node-1"}}
