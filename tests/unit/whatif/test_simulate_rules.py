@@ -235,3 +235,13 @@ def test_a_bound_claim_sends_its_pod_to_where_the_volume_can_be_used_and_an_unbo
     assert nodes_of(*there, volume, claim) == {"p": "b"}
     (reason,) = reasons_of(*there, volume)["g"]
     assert "claim c is not bound to a volume" in reason["message"]
+
+
+def test_a_set_that_shares_claims_of_template_objects_has_its_pods_though_no_snapshot_holds_the_templates() -> None:
+    """What the scheduler says of claims is its own matter; the gang has to come before it."""
+    sharing = clique_set("s")
+    sharing["spec"]["template"]["resourceSharing"] = [{"name": "nic", "namespace": "pool", "scope": "AllReplicas"}]
+    objects = expand(gather((node("a", 2), sharing), ())).objects.values()
+    pods = [obj for obj in objects if obj["kind"] == "Pod"]
+    assert sorted(pod["metadata"]["name"] for pod in pods) == ["s-0-w-0", "s-0-w-1"]
+    assert [pod["spec"]["resourceClaims"][0]["resourceClaimName"] for pod in pods] == ["s-all-nic"] * 2

@@ -16,6 +16,8 @@ from grove_operator.api.defaults import default_podcliqueset
 from grove_operator.api.kinds import Json, ObjectKey, key_of
 from grove_operator.core.objects import controller_uid
 from grove_operator.core.settings import Settings
+from grove_operator.core.sharing import external_templates
+from grove_operator.core.template import Template
 from grove_operator.engine.cache import Cache
 from grove_operator.engine.keys import Key, touched
 from grove_operator.engine.merge import copy_json, merge
@@ -68,6 +70,7 @@ class _Expansion:
     def run(self) -> None:
         """Raises RuntimeError when the plan doesn't come to rest: a fault of ours."""
         for key in (*self._topologies(), *self._family()):
+            self._assume_templates(self.objects[key])
             self._cache.put(self.objects[key])
         steps = 0
         while self._asked:
@@ -114,7 +117,17 @@ class _Expansion:
 
     def _put(self, obj: Json) -> None:
         self.objects[key_of(obj)] = obj
+        self._assume_templates(obj)
         self._cache.put(obj)
+
+    def _assume_templates(self, obj: Json) -> None:
+        """ResourceClaimTemplates that a set refers to count as there: snapshots hold none, and no place hangs on them."""
+        if obj["kind"] != kinds.POD_CLIQUE_SET.kind:
+            return
+        kind = kinds.RESOURCE_CLAIM_TEMPLATE
+        for namespace, name in external_templates(Template.of(obj)):
+            meta = {"namespace": namespace, "name": name, "uid": f"template {namespace}/{name}", "resourceVersion": "1"}
+            self._cache.put({"apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta, "spec": {}})
 
     def _remove(self, key: ObjectKey) -> None:
         """With all that it owns, as the garbage collector does."""
