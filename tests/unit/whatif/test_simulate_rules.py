@@ -237,7 +237,7 @@ def test_a_bound_claim_sends_its_pod_to_where_the_volume_can_be_used_and_an_unbo
     assert "claim c is not bound to a volume" in reason["message"]
 
 
-def test_a_set_that_shares_claims_of_template_objects_has_its_pods_though_no_snapshot_holds_the_templates() -> None:
+def test_a_set_that_shares_claims_of_template_objects_has_its_pods_though_no_snapshot_holds_these() -> None:
     """What the scheduler says of claims is its own matter; the gang has to come before it."""
     sharing = clique_set("s")
     sharing["spec"]["template"]["resourceSharing"] = [{"name": "nic", "namespace": "pool", "scope": "AllReplicas"}]
