@@ -121,7 +121,7 @@ class _Expansion:
         self._cache.put(obj)
 
     def _assume_templates(self, obj: Json) -> None:
-        """ResourceClaimTemplates that a set refers to count as there: snapshots hold none, and no place hangs on them."""
+        """ResourceClaimTemplates that a set refers to count as there: snapshots hold none, no place hangs on them."""
         if obj["kind"] != kinds.POD_CLIQUE_SET.kind:
             return
         kind = kinds.RESOURCE_CLAIM_TEMPLATE
