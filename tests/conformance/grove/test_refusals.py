@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from grove_operator.api import conditions
 from grove_operator.api.defaults import default_podcliqueset
 from grove_operator.api.kinds import (
     BY_KIND,
     CLUSTER_TOPOLOGY_BINDING,
     MUTATING_WEBHOOKS,
     POD_CLIQUE_SET,
+    POD_GANG_SET,
     VALIDATING_WEBHOOKS,
     Json,
 )
@@ -31,8 +33,8 @@ from tests.conformance.grove.refusals import STRUCTURE, base
 from tests.conformance.grove.refusals_others import ANNOTATION_ROWS, BACKEND_ROWS, BINDING_ROWS
 from tests.conformance.grove.refusals_topology import TOPOLOGY_ROWS
 from tests.conformance.grove.rows import TOPOLOGIES, Row, bent
-from tests.support.installation import Installation, installed
-from tests.unit.api.manifests import TOPOLOGY
+from tests.support.installation import Installation, eventually, installed
+from tests.unit.api.manifests import TOPOLOGY, podgangset
 
 ROWS = [*STRUCTURE, *TOPOLOGY_ROWS, *ANNOTATION_ROWS, *BACKEND_ROWS]
 EVERY = [*ROWS, *REFUSED, *BINDING_ROWS]
@@ -198,3 +200,22 @@ async def test_scaling_goes_past_every_webhook(api: HttpKubeApi, installation: I
     await api.create(POD_CLIQUE_SET, "default", bent(bare(), ("metadata.name", "scaled")))
     done = kubectl(installation, "scale", "pcs", "scaled", "--replicas=0")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.needs_tools
+async def test_a_podgangset_is_converted_with_the_rights_that_the_operator_has(
+    api: HttpKubeApi, installation: Installation
+) -> None:
+    former = bent(podgangset(), ("metadata.name", "former"), ("spec.replicas", 0))
+    await api.create(POD_GANG_SET, "default", former)
+
+    async def is_done() -> bool:
+        return conditions.is_true(await api.get(POD_GANG_SET, "default", "former"), "Converted")
+
+    await eventually(is_done, lambda: installation.said("operator-0")[-2000:])
+    made = await api.get(POD_CLIQUE_SET, "default", "former")
+    assert made["spec"]["template"]["terminationDelay"] == "1m"
+    assert "ownerReferences" not in made["metadata"]
+    path = "jsonpath={.status.conditions[?(@.type=='Lossless')].message}"
+    lost = kubectl(installation, "get", "pgs", "former", "-o", path)
+    assert "networkPackGroupConfigs[0]" in lost.stdout

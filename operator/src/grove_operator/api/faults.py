@@ -6,6 +6,7 @@ Reasons are Kubernetes' own words for field errors, so that a client sees here w
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -98,6 +99,12 @@ def _fault(model: type[BaseModel], problem: ErrorDetails) -> Fault:
             return Fault(where, "Invalid", fact, remedy or "correct it")
     fact = problem["msg"][0].lower() + problem["msg"][1:]
     return Fault(where, "Invalid", f"{fact} (got {shown(problem['input'])})", "correct it")
+
+
+def one_of(names: Iterable[str], most: int = 20) -> str:
+    """The remedy that lists what there is, at most so many of it: a list that nobody reads helps nobody."""
+    listed = list(itertools.islice(names, most + 1))
+    return f"use one of {', '.join(listed[:most])}{', ...' if len(listed) > most else ''}"
 
 
 def shown(value: object) -> str:

@@ -15,13 +15,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations_with_replacement
 
 from grove_operator.api.faults import Fault, path
 from grove_operator.api.podcliqueset import PodCliqueSet, ResourceSharingBase
 from grove_operator.api.syntax import text
 
 TEMPLATE = "spec.template"
+MOST_TOLD = 50
 _INDEX = re.compile(r"0|[1-9][0-9]*")
 Word = str | None
 """None is any index."""
@@ -94,9 +95,36 @@ def _claims(field: str, owner: str, words: Words, entries: Sequence[ResourceShar
 
 
 def clash_faults(pcs: PodCliqueSet) -> Iterator[Fault]:
-    """One fault for each pair of differently named parts whose objects could be called the same."""
-    for one, other in combinations(shapes(pcs), 2):
-        if one.part != other.part and one.can_equal(other):
-            name = f"{text(pcs.metadata, 'name') or '<name>'}-{one.shared_with(other)}"
-            fact = f"{other.part} and {one.part} would both need the {one.kind} {name}"
-            yield Fault(other.field, "Invalid", fact, "rename one of them")
+    """One fault for each part, up to fifty, whose objects could be called as those of a part before it."""
+    name, every = text(pcs.metadata, "name") or "<name>", list(shapes(pcs))
+    for later, first in sorted(_clashes(every).items()):
+        one, other = every[first], every[later]
+        fact = f"{other.part} and {one.part} would both need the {one.kind} {name}-{one.shared_with(other)}"
+        yield Fault(other.field, "Invalid", fact, "rename one of them")
+
+
+def _clashes(every: Sequence[Shape]) -> dict[int, int]:
+    """Position of a shape to that of the first one before it that it can equal.
+
+    Shapes are looked up by the words that they have where the others have words too, so that a thousand cliques cost a
+    thousand looks and not a million comparisons.
+    """
+    alike: dict[tuple[str, tuple[bool, ...]], list[int]] = {}
+    for position, shape in enumerate(every):
+        alike.setdefault((shape.kind, tuple(word is None for word in shape.words)), []).append(position)
+    found: dict[int, int] = {}
+    for (kind, mask), (other_kind, other_mask) in combinations_with_replacement(alike, 2):
+        if kind != other_kind or len(mask) != len(other_mask):
+            continue
+        words = [i for i, index in enumerate(zip(mask, other_mask, strict=True)) if not any(index)]
+        table: dict[Words, list[int]] = {}
+        for position in alike[kind, mask]:
+            table.setdefault(tuple(every[position].words[i] for i in words), []).append(position)
+        for position in alike[other_kind, other_mask]:
+            for other in table.get(tuple(every[position].words[i] for i in words), ()):
+                if every[position].part != every[other].part and every[position].can_equal(every[other]):
+                    first, later = sorted((position, other))
+                    found[later] = min(first, found.get(later, first))
+                    if len(found) == MOST_TOLD:
+                        return found
+    return found

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from grove_operator.api.constants import NAME_BUDGET, STARTUP_EXPLICIT
 from grove_operator.api.duration import duration_s
-from grove_operator.api.faults import Fault, path
+from grove_operator.api.faults import Fault, one_of, path
 from grove_operator.api.podclique import AutoScalingConfig
 from grove_operator.api.podcliqueset import PodCliqueSet, PodCliqueTemplate, ScalingGroupConfig
 from grove_operator.api.syntax import env_faults, map_faults, name_fault, text
@@ -93,14 +93,15 @@ def _min_available_faults(field: str, owner: str, minimum: int | None, replicas:
 
 
 def _starts_after_faults(field: str, clique: PodCliqueTemplate) -> Iterator[Fault]:
-    targets = clique.spec.starts_after or []
-    for i, target in enumerate(targets):
+    seen: set[str] = set()
+    for i, target in enumerate(clique.spec.starts_after or ()):
         if not target.strip():
             yield Fault(f"{field}[{i}]", "Required", "is empty", "name a clique or remove the entry")
         elif target == clique.name:
             yield Fault(f"{field}[{i}]", "Invalid", f"clique {target!r} cannot start after itself", "remove the entry")
-        elif target in targets[:i]:
+        elif target in seen:
             yield Fault(f"{field}[{i}]", "Duplicate", f"{target!r} is listed twice", "keep one of them")
+        seen.add(target)
 
 
 def _scaling_faults(
@@ -174,7 +175,7 @@ def _scheduler_faults(
 
 
 def _dependency_faults(cliques: Sequence[PodCliqueTemplate]) -> Iterator[Fault]:
-    names = {clique.name for clique in cliques}
+    names = dict.fromkeys(sorted(clique.name for clique in cliques))
     graph: dict[str, list[str]] = {}
     for i, clique in enumerate(cliques):
         targets = [target for target in clique.spec.starts_after or () if target.strip()]
@@ -184,7 +185,7 @@ def _dependency_faults(cliques: Sequence[PodCliqueTemplate]) -> Iterator[Fault]:
                     path(CLIQUES, i, "spec", "startsAfter"),
                     "Invalid",
                     f"clique {target!r} does not exist",
-                    f"use one of {', '.join(sorted(names - {clique.name}))}",
+                    one_of(name for name in names if name != clique.name),
                 )
         graph[clique.name] = sorted(set(targets) - {clique.name})
     yield from _circles(graph)
@@ -216,8 +217,7 @@ def _group_faults(pcs: PodCliqueSet, pcs_name: str) -> Iterator[Fault]:
         for j, name in enumerate(group.clique_names):
             where = f"{field}.cliqueNames[{j}]"
             if name not in cliques:
-                known = f"use one of {', '.join(cliques)}"
-                yield Fault(where, "Invalid", f"clique {name!r} does not exist", known)
+                yield Fault(where, "Invalid", f"clique {name!r} does not exist", one_of(cliques))
                 continue
             yield from budget_faults((where, f"{field}.name", "metadata.name"), pcs_name, group=group.name, clique=name)
             if uses[name] > 1:

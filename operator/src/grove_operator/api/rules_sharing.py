@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from grove_operator.api.constants import ANNOTATION_MNNVL_GROUP
-from grove_operator.api.faults import Fault, path
+from grove_operator.api.faults import Fault, one_of, path
 from grove_operator.api.podcliqueset import (
     GroupResourceSharing,
     PodCliqueSet,
@@ -88,7 +88,7 @@ def _filter_faults(
                     f"{field}.{part}[{j}]",
                     "NotFound",
                     f"{name!r} does not exist here",
-                    f"use one of {', '.join(known)}",
+                    one_of(known),
                 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from grove_operator.api.constants import STARTUP_ANY_ORDER
-from grove_operator.api.faults import Fault, path
+from grove_operator.api.faults import Fault, one_of, path
 from grove_operator.api.podcliqueset import PodCliqueSet, PodCliqueTemplate, ScalingGroupConfig
 from grove_operator.api.topology import TopologyConstraint
 
@@ -96,10 +96,11 @@ def _same_names(field: str, now: list[str], then: list[str]) -> Iterator[Fault]:
         fact = f"has {len(now)} entries where the live object has {len(then)}; they are fixed at creation"
         yield Fault(field, "Forbidden", fact, RECREATE)
         return
+    former = set(then)
     for i, name in enumerate(now):
-        if name not in then:
+        if name not in former:
             fact = f"{name!r} is not in the live object; names are fixed at creation"
-            yield Fault(path(field, i, "name"), "Forbidden", fact, f"use one of {', '.join(then)}, or {RECREATE}")
+            yield Fault(path(field, i, "name"), "Forbidden", fact, f"{one_of(then)}, or {RECREATE}")
 
 
 def _topology_change(

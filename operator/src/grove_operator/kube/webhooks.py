@@ -51,6 +51,8 @@ Topologies = Callable[[], Awaitable[Mapping[str, Json]]]
 """Live ClusterTopologyBindings by name; asked only for objects that mention topology."""
 QueueOf = Callable[[str], Awaitable[Json | None]]
 """A live Volcano queue by name; asked only for sets that Volcano schedules."""
+MOST_FAULTS = 100
+"""More than that is one mistake made many times, and a message that no client shows."""
 Judge = Callable[[Json, Json | None, str], Awaitable[tuple[Sequence[object], Sequence[object]]]]
 """Of the new object, the old one and who asks: faults and advice."""
 
@@ -103,13 +105,14 @@ def mentions_topology(value: object) -> bool:
 
 
 def refusal(kind: Kind, obj: Json, faults: Sequence[object]) -> str:
-    """One message: the object, how many faults, and each of them."""
+    """One message: the object, how many faults, and each of them, up to a hundred."""
     given = obj.get("metadata")
     meta = given if isinstance(given, Mapping) else {}
     parts = (text(meta, "namespace"), text(meta, "name") or text(meta, "generateName"))
     name = "/".join(part for part in parts if part)
     count = f"{len(faults)} faults" if len(faults) > 1 else "1 fault"
-    return f"{kind.kind.lower()} {name}: {count}: " + "; ".join(str(fault) for fault in faults)
+    told = "; ".join(str(fault) for fault in faults[:MOST_FAULTS])
+    return f"{kind.kind.lower()} {name}: {count}: {told}" + ("; ..." if len(faults) > MOST_FAULTS else "")
 
 
 def _default(registry: kopf.OperatorRegistry, kind: Kind, path: str, fill: Callable[[Json], Json]) -> None:
