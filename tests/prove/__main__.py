@@ -17,19 +17,9 @@ from rich.console import Console
 
 from tests.prove.page import Line, section, write
 from tests.prove.progress import Kept
-from tests.prove.proof import Proof, merged, sentence
+from tests.prove.proof import Proof, merged, run_chunk, sentence
 
 console = Console(stderr=True, highlight=False)
-
-
-def quiet(_done: int) -> None:
-    """Chunks in other processes tell nothing before they end."""
-
-
-def run_chunk(proof: Proof, seed: int, count: int) -> tuple[dict[str, float], float]:
-    started = time.monotonic()
-    figures = dict(proof.run(seed, count, quiet))
-    return figures, time.monotonic() - started
 
 
 def prove(proof: Proof, seed: int, kept: Kept, deadline: float) -> bool:
