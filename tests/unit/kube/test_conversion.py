@@ -15,7 +15,7 @@ from grove_operator.api.dynamo_scaling_conversion import adapter_as_version
 from grove_operator.api.kinds import CRD, DYNAMO_GRAPH_DEPLOYMENT, Json
 from grove_operator.kube.conversion import convert_review
 from grove_operator.kube.crd_keeper import CrdKeeper, crd_name, with_conversion
-from grove_operator.kube.gate import Authorizer, Gate
+from grove_operator.kube.gate import Authorizer, DeletionGuard, Gate
 from grove_operator.sim.apiserver import SimApi
 from grove_operator.sim.clock import SimClock
 from tests.unit.dynamo.conversions import graph
@@ -119,7 +119,10 @@ async def test_the_gate_answers_conversions_itself() -> None:
     async def no_owner(_namespace: str, _name: str) -> None:
         return None
 
-    gate = Gate({}, Authorizer(no_owner, (), is_enabled=False))
+    async def no_sets() -> list[str]:
+        return []
+
+    gate = Gate({}, Authorizer(no_owner, (), is_enabled=False), DeletionGuard(no_sets))
     answer = await gate.around(never)(review(BETA, graph(ALPHA, 1)), webhook="convert")
     assert answer["response"]["convertedObjects"] == [to_beta(graph(ALPHA, 1))]
 
