@@ -64,7 +64,8 @@ def _scalar_or_list(schema: Json) -> st.SearchStrategy[Any]:
             return st.floats(0, 1, width=16)
     keys = schema.get("x-kubernetes-list-map-keys")
     is_set = schema.get("x-kubernetes-list-type") == "set"
-    unique = (lambda item: tuple(item.get(key) for key in keys)) if keys else (lambda item: repr(item))
+    filled = {key: schema["items"]["properties"][key].get("default") for key in keys or ()}
+    unique = (lambda item: tuple(item.get(key, filled[key]) for key in keys)) if keys else (lambda item: repr(item))
     low = schema.get("minItems", 0)
     if keys or is_set:
         return st.lists(values(schema["items"]), min_size=low, max_size=2, unique_by=unique)
