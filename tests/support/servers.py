@@ -41,5 +41,5 @@ async def serve_crds(api: HttpKubeApi) -> list[Json]:
 
 
 def _is(crd: Json, condition: str) -> bool:
-    said = {c["type"]: c["status"] for c in (crd.get("status") or {}).get("conditions", ())}
+    said = {c["type"]: c["status"] for c in (crd.get("status") or {}).get("conditions") or ()}
     return said.get(condition) == "True"
