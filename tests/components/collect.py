@@ -11,7 +11,7 @@ from typing import Any
 import pulumi
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime import config as runtime_config
-from pulumi.runtime import mocks
+from pulumi.runtime import mocks, settings
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.stack import run_pulumi_func
 
@@ -198,6 +198,9 @@ def collect(
     async def main() -> None:
         runtime_config.set_all_config(dict(config or {}), list(secret))
         mocks.set_mocks(None, project="grove", stack=stack, preview=preview, monitor=recorder)  # type: ignore[arg-type]
+        # What a program that failed left behind belongs to a loop that is closed: nobody shall wait for it here.
+        settings.SETTINGS.outputs.clear()
+        settings.SETTINGS.rpc_manager.clear()
         returned: dict[str, Any] = {}
 
         def run() -> None:
