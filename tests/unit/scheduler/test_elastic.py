@@ -108,3 +108,10 @@ def test_higher_priority_goes_first_then_the_older() -> None:  # 123
 def test_neighbours_in_index_are_neighbours_in_place() -> None:
     decision = schedule(cluster("rack", "a:2[r1] b:2[r1]"), [gang("A:4x1", root="R=rack")])
     assert [a.node for a in sorted(decision.assignments, key=lambda a: a.pod)] == ["a", "a", "b", "b"]
+
+
+def test_a_group_without_minima_beside_siblings_to_look_ahead_for_is_no_fault() -> None:
+    base = gang("A:1x1 B:2x2/0", name="base", root="R=host")
+    scaled = gang("A:2x1/1", name="s", base="base", root="R=host", gated="A")
+    decision = schedule(cluster("rack", "a:8[r1] b:2[r1]"), [base, scaled])
+    assert placed(decision, "base")["A"] == ["a"]

@@ -91,6 +91,15 @@ async def test_one_sided_avoidance_holds_both_ways_whoever_came_first() -> None:
         assert world.nodes()["q0"] == "a", "and no noisy one joins the shy"
 
 
+async def test_a_strangers_port_is_respected_also_beside_a_pod_that_was_just_placed_there() -> None:
+    port = [{"name": "c", "ports": [{"containerPort": 80, "hostPort": 80}]}]
+    stranger = pod("busy", None, on="a", schedulerName="default-scheduler", containers=port)
+    pods = [pod("p0", gpus=4), pod("p1", containers=port)]
+    world = World(node("a", 4), node("b", 0), stranger, *pods, pod_gang(pods=["p0", "p1"]))
+    async with world.running():
+        assert world.nodes() == {"busy": "a", "p0": "a", "p1": "b"}
+
+
 async def test_anti_affinity_over_a_whole_zone_is_refused_by_name() -> None:
     term = {"topologyKey": "topology.kubernetes.io/zone", "labelSelector": {}}
     rule = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}

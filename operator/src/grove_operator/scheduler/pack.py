@@ -8,7 +8,7 @@ hosts (keeps whole hosts whole), 2 exhaustive for mixed sizes, within a step lim
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from grove_operator.scheduler import hosts
 from grove_operator.scheduler.hosts import Slot
 from grove_operator.scheduler.lanes import Demand, Lanes, Need, is_device
 from grove_operator.scheduler.liking import BALANCED, NONE, SMALL_FIRST, Liking
+from grove_operator.scheduler.model import Claim
 from grove_operator.scheduler.narrow import Narrower
 from grove_operator.scheduler.nodes import Bools, Ints, NodeTable, Shape
 from grove_operator.scheduler.predicates import claims_collide
@@ -31,16 +32,16 @@ class _Left:
     """What is left on one host that this packing has put pods on already."""
 
     free: list[int]
-    shapes: list[Shape] = field(default_factory=list)
+    claims: list[Claim]
 
     def fits(self, shape: Shape) -> int:
-        if shape.claims and any(claims_collide(shape.claims, s.claims) for s in self.shapes):
+        if shape.claims and claims_collide(shape.claims, self.claims):
             return 0
         most = min((self.free[c] // amount for c, amount in shape.asked), default=hosts.BASE)
         return min(most, 1) if shape.is_exclusive else max(most, 0)
 
     def take(self, shape: Shape, n: int) -> None:
-        self.shapes.append(shape)
+        self.claims += shape.claims
         for column, amount in shape.asked:
             self.free[column] -= n * amount
 
@@ -117,7 +118,8 @@ class Packer:
                 for position, count in zip(at, counts, strict=True):
                     left = local.get(position)
                     if left is None:
-                        left = local[position] = _Left(self.table.free[self.index.perm[position]].tolist())
+                        row = int(self.index.perm[position])
+                        left = local[position] = _Left(self.table.free[row].tolist(), [*self.table.claims[row]])
                     left.take(shape, count)
         return slots
 

@@ -93,7 +93,7 @@ class Search:
     def ready(self, tree: Scope, lookahead: Scope | None = None, liking: Liking = NONE) -> Lanes:
         """The lanes for a tree (and its look-ahead), up to date, with the scopes' needs expressed on them."""
         shapes = [s for demand in (tree.ask, tree.ask_full) for s, _ in demand]
-        shapes += [s for s, _ in lookahead.ask] if lookahead else []
+        shapes += [s for demand in (lookahead.ask, lookahead.ask_full) for s, _ in demand] if lookahead else []
         self.lanes = self.capacity.lanes(shapes)
         prepare(tree, self.lanes)
         if lookahead is not None:
