@@ -24,7 +24,7 @@ BACKOFF_MIN_S = 0.5
 LEAST_IN_FLIGHT = 4
 FIRST_IN_FLIGHT = 32
 SLOW = 4.0
-SLOW_FROM_S = 0.05
+SLOW_FROM_S = 0.25
 """Answers quicker than this are never called slow."""
 
 

@@ -85,10 +85,12 @@ class Capacity:
         first, end = index.inside(level, lo, hi)
         at = index.position[np.array(scope.anchors, dtype=np.int64)]
         at = at[(at >= lo) & (at < hi)]
+        if not len(at):
+            return None
         domains = index.dom[level][at]
         domains = domains[index.real[level][domains]] - first
-        if not len(domains):
-            return None
+        if not len(domains):  # members without the label of this level: no domain of it holds the scope
+            return None if level == scope.required else np.zeros(end - first, dtype=bool)
         ids, counts = np.unique(domains, return_counts=True)
         allowed = np.zeros(end - first, dtype=bool)
         if len(ids) == 1 or level == scope.required:

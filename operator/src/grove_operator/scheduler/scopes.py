@@ -181,7 +181,8 @@ class _Builder:
         own_wished = max(self._level(constraint.preferred, name), own_required)
         required = max(required, own_required)
         # A parent's wish isn't the child's: the child only inherits what it can't avoid.
-        return Scope(name, required, max(own_wished, required), True)
+        labelled = own_required if own_required < self.index.host else 0
+        return Scope(name, required, max(own_wished, required), True, labelled=labelled)
 
     def rows(self, gang: Gang, members: Iterable[Member]) -> list[int]:
         """Rows of the nodes where members run; a node that is gone anchors nothing."""
@@ -229,8 +230,9 @@ class _Builder:
     def sum_up(self, scope: Scope) -> None:
         """What the scope asks for: one unit when all must be on one node, else what its parts ask for."""
         own = scope.required if scope.required < self.index.host else 0
-        scope.labelled = max([own, *(c.labelled for c in scope.children)])
-        if scope.required == self.index.host and scope.demand and not scope.anchors:
+        scope.labelled = max([own, scope.labelled, *(c.labelled for c in scope.children)])
+        is_anywhere = self.index.is_real[scope.labelled]  # else a host is chosen by its labels too, as a domain is
+        if scope.required == self.index.host and scope.demand and not scope.anchors and is_anywhere:
             scope.unit = self.table.unit(scope.demand)
             scope.ask = [(scope.unit, 1)]
             scope.ask_full = scope.ask if scope.full is scope.demand else [(self.table.unit(scope.full), 1)]
