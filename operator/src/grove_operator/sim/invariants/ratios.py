@@ -2,29 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from grove_operator.sim.invariants.witness import (
+    CLIQUE,
     GROUP,
     GROUP_REPLICA,
     HASH,
     REPLICA,
     SET,
+    Change,
     Invariant,
     Json,
     State,
     controller,
+    is_active,
     is_ready,
     label,
     minimum,
+    set_of,
 )
 
 
 class CoherentPartsKeepStep(Invariant):
-    """Units of the new template, begun or done, count in steps of their part; of done ones the most."""
+    """Units that the operator took away for the new template, and those done, count in steps of their part.
+
+    What was lost or added meanwhile is of the new template, too, and begins no step. Done ones count at their most.
+    """
 
     def __init__(self) -> None:
         self._most: dict[tuple[str, str], int] = {}
+        self._taken: dict[tuple[str, str], set[str]] = {}
+
+    def saw(self, state: State, change: Change) -> Iterable[str]:
+        if change.actor != "operator" or not change.takes_away or change.old is None:
+            return ()
+        old, namespace = change.old, change.old["metadata"].get("namespace", "")
+        pcs = set_of(state, old) if change.kind in ("Pod", "PodClique") else None
+        generation = ((pcs or {}).get("status") or {}).get("currentGenerationHash", "")
+        if change.kind == "Pod" and not label(old, GROUP):
+            clique = state.get("PodClique", namespace, label(old, CLIQUE))
+            if clique and is_active(old) and label(old, HASH) != label(clique, HASH):
+                uids = self._taken.setdefault((clique["metadata"]["uid"], generation), set())
+                uids.add(old["metadata"]["uid"])
+        elif change.kind == "PodClique" and label(old, GROUP):
+            group = state.get("PodCliqueScalingGroup", namespace, label(old, GROUP))
+            if group and int(label(old, GROUP_REPLICA)) < group["spec"]["replicas"]:
+                self._taken.setdefault((group["metadata"]["uid"], generation), set()).add(label(old, GROUP_REPLICA))
+        return ()
 
     def looked(self, state: State) -> Iterator[str]:
         for pcs in state.all("PodCliqueSet"):
@@ -52,8 +77,9 @@ class CoherentPartsKeepStep(Invariant):
         for name, part in parts.items():
             least = max(1, minimum(part))
             size = least + max(0, part["spec"]["replicas"] - steps * least) // steps
-            units, whole = _units(state, part)
             key = (part["metadata"]["uid"], generation)
+            taken = self._taken.get(key, set())
+            units, whole = len(taken), _done(state, part, taken)
             self._most[key] = most = max(whole, self._most.get(key, 0))
             is_ended = bool(part["status"]["updateProgress"].get("updateEndedAt"))
             begun[name] = min(-(-units // size), steps)
@@ -62,17 +88,17 @@ class CoherentPartsKeepStep(Invariant):
             yield f"replica {replica} of {pcs['metadata']['name']}: begun {begun}, done {done} of {steps} steps"
 
 
-def _units(state: State, part: Json) -> tuple[int, int]:
-    """(begun, done) units of the newest template."""
+def _done(state: State, part: Json, taken: set[str]) -> int:
+    """Ready units of the newest template; of a group those that were taken and are whole again."""
     if part["kind"] == "PodClique":
-        fresh = [p for p in state.pods_of(part) if label(p, HASH) == label(part, HASH)]
-        return len(fresh), sum(map(is_ready, fresh))
-    members = [c for c in state.all("PodClique") if label(c, GROUP) == part["metadata"]["name"]]
-    started = part["status"]["updateProgress"]["updateStartedAt"]
-    fresh_replicas = {label(c, GROUP_REPLICA) for c in members if c["metadata"]["creationTimestamp"] > started}
-    whole = {
-        j
-        for j in fresh_replicas
-        if all(sum(map(is_ready, state.pods_of(c))) >= minimum(c) for c in members if label(c, GROUP_REPLICA) == j)
-    }
-    return len(fresh_replicas), len(whole)
+        return sum(is_ready(p) for p in state.pods_of(part) if label(p, HASH) == label(part, HASH))
+    members: dict[str, list[Json]] = {}
+    for clique in state.all("PodClique"):
+        if label(clique, GROUP) == part["metadata"]["name"] and label(clique, GROUP_REPLICA) in taken:
+            members.setdefault(label(clique, GROUP_REPLICA), []).append(clique)
+    names = {j: {c["metadata"]["name"] for c in found} for j, found in members.items()}
+    size = len(part["spec"]["cliqueNames"])
+    return sum(
+        len(names[j]) == size and all(sum(map(is_ready, state.pods_of(c))) >= minimum(c) for c in found)
+        for j, found in members.items()
+    )
