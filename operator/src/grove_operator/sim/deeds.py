@@ -23,7 +23,7 @@ from grove_operator.engine.ports import ApiError
 from grove_operator.sim.cluster import PROCESSES, SimCluster
 
 Deed = Callable[[str, Any], Awaitable[str]]
-CLOCK_JUMP_S = 20.0
+CLOCK_JUMP_S = 10.0
 DOWN_S = (0.5, 10.0)
 STORM_S = (3.0, 20.0)
 

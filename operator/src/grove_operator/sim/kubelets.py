@@ -164,7 +164,7 @@ class Kubelets:
             return
         said = _conditions(live, {"Ready": not _is_bad(live)}, timestamp(self._clock.now()))
         said["containerStatuses"] = [
-            {**c, "ready": True, "started": True} for c in live["status"].get("containerStatuses") or ()
+            {**c, "ready": not _is_bad(live), "started": True} for c in live["status"].get("containerStatuses") or ()
         ]
         await self._patch(live, said)
 

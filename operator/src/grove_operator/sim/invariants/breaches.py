@@ -26,7 +26,7 @@ from grove_operator.sim.invariants.witness import (
 
 WHOLE_S = 60.0
 EARLY_S, LATE_S, FLICKER_S = 30.0, 75.0, 6.0
-"""Clocks jump by 20 s; a process may be dead for 10 s and a storm last 20; recoveries this short may go unseen."""
+"""Clocks jump by 20 s at most, processes are dead for 10 s, storms last 20; recoveries this short may go unseen."""
 
 
 @dataclass(slots=True)

@@ -128,8 +128,12 @@ def is_bound(pod: Json) -> bool:
 def works(pod: Json) -> bool:
     """Bound, and Ready or still on its way up. On a lost node its containers look as they last did."""
     status = pod.get("status") or {}
-    looks_well = all(c.get("ready") for c in status.get("containerStatuses") or ())
+    looks_well = all(c.get("ready") and not _has_failed(c) for c in status.get("containerStatuses") or ())
     return is_active(pod) and is_bound(pod) and (status.get("phase") != "Running" or is_ready(pod) or looks_well)
+
+
+def _has_failed(container: Json) -> bool:
+    return bool(((container.get("lastState") or {}).get("terminated") or {}).get("exitCode", 0))
 
 
 def condition(obj: Json, kind: str) -> str:
