@@ -48,6 +48,7 @@ class BreachesEndInTime(Invariant):
     def __init__(self) -> None:
         self._lives: dict[str, _Life] = {}
         self._told: set[str] = set()
+        self._rightly: dict[tuple[str, str, str], float] = {}
         self._recycles: list[tuple[float, str, set[str]]] = []
 
     def saw(self, state: State, change: Change) -> Iterator[str]:
@@ -104,7 +105,10 @@ class BreachesEndInTime(Invariant):
         same = [c for c in same if label(c, REPLICA) == label(clique, REPLICA)]
         since = [self._lives[c["metadata"]["uid"]].lenient_since for c in same if c["metadata"]["uid"] in self._lives]
         known = [s for s in since if s is not None]
-        if not known or state.now_s - min(known) < _delay_s(pcs) - EARLY_S:
+        where = (clique["metadata"]["namespace"], label(clique, SET), label(clique, REPLICA))
+        if known and state.now_s - min(known) >= _delay_s(pcs) - EARLY_S:
+            self._rightly[where] = state.now_s  # those that showed the breach may be gone before the others
+        if state.now_s - self._rightly.get(where, -WHOLE_S) >= WHOLE_S:
             yield f"{name_of(clique)} was deleted, and nothing in its replica was in breach for the delay"
         if not label(clique, GROUP):
             lives = ((c["metadata"]["uid"], self._lives.get(c["metadata"]["uid"])) for c in same)
