@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-QUICK := tests/unit tests/property tests/golden tests/sim tests/components tests/architecture
+QUICK := tests/unit tests/golden tests/components tests/architecture
 STAMP := .venv/.set-up
 
 .PHONY: help setup tools check test prove bench demo clean
@@ -30,10 +30,11 @@ check: setup ## lint, types, import rules, generated files and the quick tests; 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/grove crds --check
-	$(BIN)/pytest -q -n 2 $(wildcard $(QUICK))
+	$(BIN)/pytest -q -n 2 $(QUICK)
 
-test: check tools ## check, then everything that needs real programs
-	$(BIN)/pytest -q $(wildcard tests/conformance tests/e2e)
+test: check tools ## check, then properties, simulations and everything that needs real programs
+	$(BIN)/pytest -q -n 2 tests/property tests/sim
+	$(BIN)/pytest -q tests/conformance tests/e2e
 
 prove: tools ## the full proofs of one issue (ISSUE=n), at most an hour, resumable; writes docs/proofs.md
 	$(BIN)/python -m tests.prove $(ISSUE)

@@ -1,7 +1,7 @@
 """One environment, from CRDs to running graphs, as one stack or as two:
 
-    platform    GroveCrds ── GroveOperator ── ClusterTopology      tenants: Namespace ── ResourceQuota
-                DynamoPlatform (NATS, etcd)
+    platform    GroveCrds ─┬─ GroveOperator ── ClusterTopology     tenants: Namespace ── ResourceQuota
+                           └─ DynamoPlatform (NATS, etcd)
                 (ExistingGrove where somebody else installed them)
                                   │
     workloads                     └── Namespace ─┬─ PodCliqueSet ...
@@ -99,10 +99,12 @@ class _Stack:
             )
             crds = GroveCrds("crds", delete_crds=config.delete_crds, opts=for_crds)
             options = install_options(config.operator, config.platform)
+            first: pulumi.Input[pulumi.Resource] = crds
             self.needs = [GroveOperator("operator", options=options, opts=self._after(crds))]
             outputs["crds"] = crds.names
         else:
-            self.needs = [self.existing(config.operator.namespace)]
+            first = self.existing(config.operator.namespace)
+            self.needs = [first]
         if config.topology:
             levels, name = config.topology.pairs, config.topology.name
             self.topology = ClusterTopology("topology", levels=levels, object_name=name, opts=self._after(*self.needs))
@@ -110,7 +112,8 @@ class _Stack:
         else:
             outputs["topologies"] = {}
         if config.platform.install != "none":
-            self.needs = [*self.needs, DynamoPlatform("platform", config=config.platform, opts=self._after())]
+            dynamo = DynamoPlatform("platform", config=config.platform, opts=self._after(first))
+            self.needs = [*self.needs, dynamo]
         return outputs
 
     def existing(self, operator_namespace: str | None = None) -> pulumi.Output[pulumi.Resource]:

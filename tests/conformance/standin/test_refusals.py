@@ -54,6 +54,6 @@ def test_a_missing_right_is_named_with_its_user_and_nothing_is_made(
     guest = changed(control_plane.kubeconfig, tmp_path / "guest", token=token)
     done = refused(tmp_path, guest, "up", "--yes", "--skip-preview")
     missing = 'User "system:serviceaccount:rights:guest" cannot create resource "customresourcedefinitions"'
-    assert missing in done.text
+    assert missing in done.text, done.text
     assert failed_resources(done.text) == {"crds-podcliquesets.grove.io"}
     assert kubectl("get", "crd,ns", "-o", "name") == before
