@@ -178,7 +178,8 @@ def test_the_simulation_before_it_came_foretold_where_it_is_and_why_the_rest_wai
     (unplaced,) = foretold["unplaced"]
     assert unplaced["gang"] == "served-0-model-0"
     said = project.get("podgang", "default", "served-0-model-0")["status"]["conditions"]
-    assert [c["message"] for c in said if c["type"] == "Scheduled"] == [r["message"] for r in unplaced["reasons"]]
+    refusals = [c["message"].partition("; to unblock: ")[0] for c in said if c["type"] == "Scheduled"]
+    assert refusals == [r["message"] for r in unplaced["reasons"]]
 
 
 def test_explain_names_who_holds_the_gpus_that_the_waiting_instance_lacks(project: Project) -> None:
