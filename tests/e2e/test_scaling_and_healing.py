@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
 from grove_operator.api.kinds import (
     HPA,
     POD,
+    POD_CLIQUE,
+    POD_CLIQUE_SET,
     POD_GANG,
     ROLE,
+    SCALING_GROUP,
     SECRET,
     SERVICE,
     Json,
@@ -19,7 +23,7 @@ from grove_operator.api.kinds import (
 from grove_operator.engine.ports import ApiError
 from tests.sim.shapes import clique, group, podcliqueset
 from tests.support.operated import Namespace, Operated
-from tests.support.scaling import graph, rest, sequence, settle
+from tests.support.scaling import Walk, graph, rest, scale_like, sequence, settle, sizes
 
 pytestmark = pytest.mark.needs_tools
 SEQUENCES = 10
@@ -30,6 +34,46 @@ async def test_random_mixtures_of_scalings_end_as_a_fresh_apply_and_then_nothing
     async with operated.namespace("mixed") as here, operated.namespace("mixed-fresh") as fresh:
         for seed in range(SEQUENCES):
             await sequence(operated, here, fresh, seed, 5.0 if seed in (0, SEQUENCES - 1) else 0.0)
+
+
+async def test_each_level_scaled_out_and_in_ends_as_a_fresh_apply_and_replaces_no_pod(operated: Operated) -> None:
+    steps = (
+        (SCALING_GROUP, "web-0-g", 4),
+        (SCALING_GROUP, "web-0-g", 2),
+        (POD_CLIQUE, "web-0-a", 6),
+        (POD_CLIQUE, "web-0-a", 1),
+        (POD_CLIQUE_SET, "web", 3),
+        (POD_CLIQUE_SET, "web", 0),
+    )
+    async with operated.namespace("levels") as here, operated.namespace("levels-fresh") as fresh:
+        await here.apply(three_levels(1))
+        await settle(here)
+        for kind, name, replicas in steps:
+            walk = Walk(here, random.Random(0))
+            await walk.begin()
+            if kind is POD_CLIQUE:
+                walk.least[name] = min(walk.least[name], replicas)
+            await here.scale(kind, name, replicas)
+            await here.eventually(lambda kind=kind, name=name, n=replicas: counts(here, kind, name, n))
+            await settle(here)
+            assert await walk.replaced() == [], f"{name} to {replicas}"
+            assert await rest(operated, 5) == {}, f"{name} to {replicas}"
+            await fresh.apply(three_levels((await sizes(here, POD_CLIQUE_SET))["web"]))
+            await settle(fresh)
+            await scale_like(fresh, await sizes(here, SCALING_GROUP), await sizes(here, POD_CLIQUE))
+            assert await graph(here) == await graph(fresh), f"{name} to {replicas}"
+            await fresh.api.delete(POD_CLIQUE_SET, fresh.name, "web")
+            await fresh.eventually(fresh.has_no_pods)
+
+
+def three_levels(replicas: int) -> Json:
+    cliques = [clique("a", 2, 1), clique("l", 1), clique("w", 2)]
+    return podcliqueset(cliques, [group("g", ["l", "w"], 1, 1)], replicas=replicas)
+
+
+async def counts(here: Namespace, kind: Kind, name: str, replicas: int) -> bool:
+    """Its status has heard of the new size: before that, what was settled still is."""
+    return bool((await here.api.get(kind, here.name, name))["status"].get("replicas", 0) == replicas)
 
 
 async def test_what_is_deleted_or_changed_by_hand_comes_back_within_seconds(operated: Operated) -> None:

@@ -95,9 +95,12 @@ class Walk:
     first: dict[str, tuple[str, set[str]]] = field(default_factory=dict)
     least: dict[str, int] = field(default_factory=dict)
 
-    async def run(self, steps: int = STEPS) -> None:
+    async def begin(self) -> None:
         self.first = await self._pods()
         self.least = {name: len(uids) for name, (_, uids) in self.first.items()}
+
+    async def run(self, steps: int = STEPS) -> None:
+        await self.begin()
         for _ in range(steps):
             await self._step()
             await asyncio.sleep(self.dice.choice([0.0, 0.1, 0.5]))
