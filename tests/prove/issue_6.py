@@ -49,6 +49,6 @@ def proofs() -> list[Proof]:
         "nothing is written for a minute afterwards."
     )
     return [
-        Proof("scalings", claim, scalings, count=100, chunk=10),
-        Proof("simulated", in_memory, simulated, count=1000, chunk=50, workers=2),
+        Proof("scalings", claim, scalings, count=100, chunk=5, workers=4),
+        Proof("simulated", in_memory, simulated, count=300, chunk=50, workers=2),
     ]
