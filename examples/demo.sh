@@ -10,7 +10,7 @@ grove tools
 serves=yes
 grove tools dynamo || serves=
 grove up
-grove pulumi --install-official-timeout 20 -- up --yes --skip-preview
+grove pulumi --install-official-timeout 20 -- up --yes --skip-preview --refresh
 $kubectl wait --for=jsonpath='{.status.state}'=successful dynamographdeployment/dynamo-grove --timeout=120s
 $kubectl wait --for=condition=Ready pod --all --timeout=120s
 
