@@ -36,7 +36,8 @@ def prove(proof: Proof, seed: int, kept: Kept, deadline: float) -> bool:
             for done in wait(running, return_when=FIRST_COMPLETED).done:
                 chunk_seed, count = running.pop(done)
                 if (problem := done.exception()) is not None:
-                    console.print(f"{proof.name}: counterexample in the chunk of seed {chunk_seed}, {count} cases")
+                    what = "counterexample" if isinstance(problem, AssertionError) else "no answer"
+                    console.print(f"{proof.name}: {what} in the chunk of seed {chunk_seed}, {count} cases")
                     raise problem
                 kept.add(f"{proof.name}:{chunk_seed}:{count}", *done.result())
                 console.print(
