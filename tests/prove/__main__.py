@@ -22,9 +22,14 @@ from tests.prove.proof import Proof, merged, run_chunk, sentence
 console = Console(stderr=True, highlight=False)
 
 
+def key(proof: Proof, seed: int, count: int) -> str:
+    """What a finished chunk is kept under."""
+    return f"{proof.name}:{seed}:{count}"
+
+
 def prove(proof: Proof, seed: int, kept: Kept, deadline: float) -> bool:
     """Whether every chunk is done. Raises what a chunk raises, its seed said before."""
-    left = [(s, n) for s, n in proof.chunks(seed) if f"{proof.name}:{s}:{n}" not in kept.chunks]
+    left = [(s, n) for s, n in proof.chunks(seed) if key(proof, s, n) not in kept.chunks]
     running: dict[Future[tuple[dict[str, float], float]], tuple[int, int]] = {}
     with ProcessPoolExecutor(proof.workers, mp_context=get_context("spawn")) as pool:
         while left or running:
@@ -39,7 +44,7 @@ def prove(proof: Proof, seed: int, kept: Kept, deadline: float) -> bool:
                     what = "counterexample" if isinstance(problem, AssertionError) else "no answer"
                     console.print(f"{proof.name}: {what} in the chunk of seed {chunk_seed}, {count} cases")
                     raise problem
-                kept.add(f"{proof.name}:{chunk_seed}:{count}", *done.result())
+                kept.add(key(proof, chunk_seed, count), *done.result())
                 console.print(
                     f"{proof.name}: {proof.count - sum(n for _, n in left):,} of {proof.count:,} begun or done"
                 )
@@ -47,7 +52,7 @@ def prove(proof: Proof, seed: int, kept: Kept, deadline: float) -> bool:
 
 
 def line(proof: Proof, seed: int, kept: Kept) -> Line:
-    chunks = [kept.chunks[f"{proof.name}:{s}:{n}"] for s, n in proof.chunks(seed)]
+    chunks = [kept.chunks[key(proof, s, n)] for s, n in proof.chunks(seed)]
     figures = merged([chunk["figures"] for chunk in chunks])
     return Line(proof.claim, proof.count, sentence(figures), sum(chunk["seconds"] for chunk in chunks))
 

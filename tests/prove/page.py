@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.prove.progress import ROOT, git
+from tests.prove.progress import ROOT, git, is_changed
 
 PAGE = ROOT / "docs" / "proofs.md"
 HEAD = """# Proofs
@@ -27,8 +27,7 @@ class Line:
 
 
 def section(issue: int, seed: int, lines: list[Line]) -> str:
-    changed = git("status", "--porcelain", "--", "operator", "grove_components", "toolchain", "tests")
-    commit = git("rev-parse", "--short", "HEAD") + (" with uncommitted changes" if changed else "")
+    commit = git("rev-parse", "--short", "HEAD") + (" with uncommitted changes" if is_changed() else "")
     day = datetime.datetime.now(datetime.UTC).date()
     machine = f"{os.cpu_count()} cores, Python {platform.python_version()}"
     rows = [f"| {line.claim} | {line.cases:,} | {line.figures} | {line.seconds:,.0f} s |" for line in lines]

@@ -17,11 +17,15 @@ def git(*args: str) -> str:
     return subprocess.run(["git", *args], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
+def is_changed() -> bool:
+    """Whether the work tree has other content in a proved folder than the last commit."""
+    return bool(git("status", "--porcelain", "--", *PROVED))
+
+
 def code_version() -> str:
     """One word for the committed content of all proved folders; `+changes` where the work tree has others."""
     trees = [git("rev-parse", f"HEAD:{folder}")[:8] for folder in PROVED]
-    changed = git("status", "--porcelain", "--", *PROVED)
-    return "-".join(trees) + ("+changes" if changed else "")
+    return "-".join(trees) + ("+changes" if is_changed() else "")
 
 
 @dataclass
