@@ -62,6 +62,11 @@ def token_secret(pcs: str) -> str:
     return f"{pcs}-ic-sat"
 
 
+def former_token_secret(pcs: str) -> str:
+    """As early releases of Grove called it; pods that they made still mount it."""
+    return f"{pcs}-initc-sa-token-secret"
+
+
 def resource_claim(owner: str, entry: str, index: int | None = None) -> str:
     """A claim that `owner` (set, group or PodClique) shares by its entry: one for all, or one for each replica."""
     return f"{owner}-{'all' if index is None else index}-{entry}"

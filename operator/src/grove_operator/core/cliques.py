@@ -36,7 +36,7 @@ def standalone_clique(template: Template, i: int, clique: Clique) -> Json:
         COMPONENT_PCS_POD_CLIQUE,
         labels={**clique.labels, **_common_labels(template, i, clique, names.base_pod_gang(template.name, i))},
         annotations=clique.annotations,
-        spec=_spec(clique, with_nvlink(template, i, clique, clique.pod_spec), starts_after(template, i, clique)),
+        spec=_spec(clique, pod_spec_of(template, Origin(clique, i)), starts_after(template, i, clique)),
     )
 
 
@@ -50,12 +50,6 @@ def member_clique(template: Template, i: int, group: Group, group_obj: Json, j: 
     labels[LABEL_SCALING_GROUP_REPLICA_INDEX] = str(j)
     if is_scaled:
         labels[LABEL_BASE_POD_GANG] = base
-    pods_in_replica = sum(member.replicas for member in template.members(group))
-    variables = [
-        label_variable(ENV_PCSG_NAME, LABEL_SCALING_GROUP),
-        {"name": ENV_PCSG_TEMPLATE_NUM_PODS, "value": str(pods_in_replica)},
-        label_variable(ENV_PCSG_INDEX, LABEL_SCALING_GROUP_REPLICA_INDEX),
-    ]
     return child(
         POD_CLIQUE,
         group_obj,
@@ -65,9 +59,7 @@ def member_clique(template: Template, i: int, group: Group, group_obj: Json, j: 
         labels=labels,
         annotations=clique.annotations,
         spec=_spec(
-            clique,
-            prepend_env(with_nvlink(template, i, clique, clique.pod_spec), variables),
-            starts_after(template, i, clique, group, j),
+            clique, pod_spec_of(template, Origin(clique, i, group, j)), starts_after(template, i, clique, group, j)
         ),
     )
 
@@ -80,6 +72,21 @@ class Origin:
     i: int
     group: Group | None = None
     j: int = 0
+
+
+def pod_spec_of(template: Template, origin: Origin) -> Json:
+    """The `podSpec` of a PodClique: the template's with its claim on an NVLink domain, and what members are told."""
+    clique, group = origin.clique, origin.group
+    pod_spec = with_nvlink(template, origin.i, clique, clique.pod_spec)
+    if group is None:
+        return pod_spec
+    pods_in_replica = sum(member.replicas for member in template.members(group))
+    variables = [
+        label_variable(ENV_PCSG_NAME, LABEL_SCALING_GROUP),
+        {"name": ENV_PCSG_TEMPLATE_NUM_PODS, "value": str(pods_in_replica)},
+        label_variable(ENV_PCSG_INDEX, LABEL_SCALING_GROUP_REPLICA_INDEX),
+    ]
+    return prepend_env(pod_spec, variables)
 
 
 def origin_of(template: Template, obj: Json) -> Origin | None:

@@ -53,6 +53,7 @@ class SetView:
     """A PodCliqueSet with every PodClique (members included) and scaling group of all its replicas.
 
     `last_ready`: the newest moment at which one of its pods became Ready, as Kubernetes writes it; '' when none is.
+    `is_outdated`: of a set that is being taken over, something is not of its template.
     """
 
     template: Template
@@ -62,6 +63,7 @@ class SetView:
     troubles: tuple[Trouble, ...] = ()
     last_ready: str = ""
     claim_templates: ClaimTemplates = field(default_factory=dict)
+    is_outdated: bool = False
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Outcome:
     time and will soon change by itself, so that writing it can wait. `doomed`: objects at one remove, owned by what
     the reconciled object owns, that must go now. `is_urgent`: the status is a decision that others wait for.
     `once` are objects to make where none has their name; nobody owns them, and they are never changed afterwards.
+    `finalizers`: those that remain on the reconciled object; None leaves them alone.
     `kept` stay if they exist, as they are, and are not made. `troubles` keep something from being wished for; they are
     shown like refused writes, and what they are about is looked at again when it changes.
     """
@@ -52,3 +53,4 @@ class Outcome:
     once: tuple[Json, ...] = ()
     troubles: tuple[Trouble, ...] = ()
     kept: tuple[ObjectKey, ...] = ()
+    finalizers: tuple[str, ...] | None = None

@@ -162,6 +162,8 @@ def _held(view: CliqueView, live: Json) -> Json:
     meta: Json = {"name": live["metadata"]["name"], "namespace": live["metadata"]["namespace"]}
     found_by = {key: label(view.obj, key) for key in (PART_OF, LABEL_PCS_REPLICA_INDEX, LABEL_POD_GANG)}
     meta["labels"] = {**found_by, LABEL_POD_CLIQUE: view.obj["metadata"]["name"]}
+    if template_hash := label(live, LABEL_POD_TEMPLATE_HASH):
+        meta["labels"][LABEL_POD_TEMPLATE_HASH] = template_hash  # differs from the real one where it is taken over
     held: Json = {"apiVersion": POD.api_version, "kind": POD.kind, "metadata": meta, "spec": {}}
     if podstate.has_grove_gate(live) and may_be_ungated(view, meta["name"]):
         others = [gate for gate in live["spec"]["schedulingGates"] if gate["name"] != SCHEDULING_GATE]

@@ -14,7 +14,7 @@ from grove_operator.api.constants import (
     COMPONENT_SA_TOKEN_SECRET,
     CONDITION_TOPOLOGY_LEVELS_UNAVAILABLE,
 )
-from grove_operator.api.kinds import ROLE, ROLE_BINDING, SECRET, SERVICE_ACCOUNT, Json
+from grove_operator.api.kinds import ROLE, ROLE_BINDING, SECRET, SERVICE_ACCOUNT, Json, ObjectKey
 from grove_operator.api.labels import default_labels, selector_text
 from grove_operator.core import rollout
 from grove_operator.core.availability import clique_is_current, reaches_least
@@ -38,7 +38,9 @@ def reconcile(view: SetView, now: datetime, settings: Settings) -> Outcome:
     status, wake_after_s = _status(replace(view, troubles=(*view.troubles, *troubles)), now, settings)
     children = (*shared_children(view.template), *claims.manifests)
     is_urgent = rollout.is_decision(view.template, status)
-    return Outcome(children, status, wake_after_s, is_urgent=is_urgent, troubles=troubles, kept=claims.kept)
+    mounted = ObjectKey(SECRET.kind, view.template.namespace, names.former_token_secret(view.template.name))
+    kept = (*claims.kept, mounted)
+    return Outcome(children, status, wake_after_s, is_urgent=is_urgent, troubles=troubles, kept=kept)
 
 
 def shared_children(template: Template) -> list[Json]:

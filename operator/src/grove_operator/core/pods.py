@@ -8,6 +8,7 @@ from typing import Any
 
 from grove_operator.api import names
 from grove_operator.api.constants import (
+    ANNOTATION_ADOPTED_HASH,
     ANNOTATION_ENDS_IN_A_ROW,
     ANNOTATION_REPLACES_PLACED,
     ANNOTATION_TOPOLOGY_NAME,
@@ -29,6 +30,9 @@ from grove_operator.core.settings import Settings
 from grove_operator.core.sharing import inject_claims
 from grove_operator.core.startup import add_init_container
 from grove_operator.core.template import Template
+
+NOT_OF_PODS = frozenset({ANNOTATION_TOPOLOGY_NAME, ANNOTATION_ADOPTED_HASH})
+"""Annotations of a PodClique that its pods don't get."""
 
 
 def label_variable(name: str, key: str) -> Json:
@@ -80,7 +84,7 @@ def pod(clique: Json, template: Template, place: Place, s: Settings) -> Json:
         LABEL_POD_GANG: label(clique, LABEL_POD_GANG),
         LABEL_POD_INDEX: str(index),
     }
-    annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k != ANNOTATION_TOPOLOGY_NAME}
+    annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in NOT_OF_PODS}
     if place.ends:
         annotations[ANNOTATION_ENDS_IN_A_ROW] = str(place.ends)
     if place.replaces_placed:

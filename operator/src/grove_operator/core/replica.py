@@ -15,6 +15,7 @@ from grove_operator.api.constants import (
 )
 from grove_operator.api.kinds import HPA, POD_CLIQUE, SCALING_GROUP, SERVICE, Json, Kind, ObjectKey
 from grove_operator.api.labels import replica_labels
+from grove_operator.core.adoption import remembering
 from grove_operator.core.cliques import standalone_clique
 from grove_operator.core.nvlink import compute_domains
 from grove_operator.core.objects import child
@@ -34,7 +35,8 @@ def reconcile(view: ReplicaView, now: datetime, settings: Settings) -> Outcome:
         return Outcome()
     claims = replica_claims(template, i, view.claim_templates)
     verdict = replica_verdict(template, view.cliques, view.groups, now)
-    cliques = [_sized(standalone_clique(template, i, clique), view) for clique in template.standalone]
+    made = [_sized(standalone_clique(template, i, clique), view) for clique in template.standalone]
+    cliques = [remembering(clique, view.cliques.get(clique["metadata"]["name"])) for clique in made]
     children = [
         headless_service(template, i),
         *claims.manifests,

@@ -3,7 +3,8 @@
     hash differs ──> updateStartedAt ──> currentlyUpdating: i ──> done? next ──> ... ──> updateEndedAt
                                          first those without a scheduled pod, then breached ones, then by index
 
-A second change during an update starts the bookkeeping anew. Nothing is selected while the rollout is paused.
+A second change during an update starts the bookkeeping anew. Nothing is selected while the rollout is paused. A set
+that is taken over from another operator begins an update only where something of it is old.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import datetime
 from grove_operator.api import conditions, names
 from grove_operator.api.constants import CONDITION_MIN_AVAILABLE_BREACHED
 from grove_operator.api.kinds import Json
+from grove_operator.core.adoption import is_foreign
 from grove_operator.core.availability import clique_is_current
 from grove_operator.core.observed import SetView
 from grove_operator.core.strategy import ON_DELETE, is_paused, is_running, strategy
@@ -25,7 +27,11 @@ def progress(view: SetView, updated: AbstractSet[int], now: datetime) -> Json | 
     template = view.template
     status = template.obj.get("status") or {}
     before, hash_before = status.get("updateProgress"), status.get("currentGenerationHash")
-    if hash_before is not None and hash_before != template.generation_hash:
+    if is_foreign(hash_before) and not view.is_outdated:
+        if before is not None:
+            before = {k: v for k, v in before.items() if k != "currentlyUpdating"}
+            before.setdefault("updateEndedAt", _moment(now))
+    elif hash_before is not None and hash_before != template.generation_hash:
         before = {"updateStartedAt": _moment(now)}
     if before is None:
         return None

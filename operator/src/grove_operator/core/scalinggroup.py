@@ -17,6 +17,7 @@ from grove_operator.api.constants import (
 )
 from grove_operator.api.kinds import Json
 from grove_operator.api.labels import group_labels, selector_text
+from grove_operator.core.adoption import remembering
 from grove_operator.core.availability import clique_is_current, least, lost_all, reaches_least
 from grove_operator.core.cliques import member_clique
 from grove_operator.core.nametaken import name_taken, without_name_taken
@@ -42,7 +43,7 @@ def reconcile(view: GroupView, now: datetime) -> Outcome:
     verdict = Verdict() if is_running(step.progress) else group_verdict(template, view.obj, _named(by_replica), now)
     doomed = step.doomed | verdict.doomed
     children = [
-        _held(live) if live and strategy(template) != ON_DELETE else _made(view, group, j, name)
+        remembering(_held(live) if live and strategy(template) != ON_DELETE else _made(view, group, j, name), live)
         for j, members in enumerate(by_replica)
         for name, live in members.items()
         if not (live and live["metadata"]["name"] in doomed)

@@ -13,6 +13,8 @@ from typing import Any
 from grove_operator.api.constants import GROVE_PREFIX, STARTUP_ANY_ORDER
 from grove_operator.api.kinds import Json
 
+HASH_PREFIX = "v1-"
+"""Begins every hash of ours and none of another operator's; it changes when what is hashed does (`core.adoption`)."""
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """Describes the object that it stands on and no other."""
 
@@ -100,11 +102,11 @@ class Template:
     @cached_property
     def pod_template_hashes(self) -> Mapping[str, str]:
         """Hash of what rolls a clique's pods, by clique name (grove-behaviour 7.1)."""
-        return {clique.name: stable_hash(self._pod_template(clique)) for clique in self.cliques}
+        return {clique.name: HASH_PREFIX + stable_hash(self._pod_template(clique)) for clique in self.cliques}
 
     @cached_property
     def generation_hash(self) -> str:
-        return stable_hash([self._pod_template(clique) for clique in self.cliques])
+        return HASH_PREFIX + stable_hash([self._pod_template(clique) for clique in self.cliques])
 
     @cached_property
     def claim_templates(self) -> Mapping[str, Json]:

@@ -8,6 +8,7 @@ former         a PodGangSet, which is converted once
 gang           a PodGang: objects of its scheduler's own
 ratio          the proportions between parts of one PodCliqueSet replica
 topology       a ClusterTopologyBinding
+domain         a ComputeDomain with a finalizer of Grove's own operator
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from grove_operator.api.constants import (
 )
 from grove_operator.api.kinds import (
     CLUSTER_TOPOLOGY_BINDING,
+    COMPUTE_DOMAIN,
     DYNAMO_GRAPH_DEPLOYMENT,
     KAI_POD_GROUP,
     KAI_TOPOLOGY,
@@ -52,7 +54,7 @@ from grove_operator.core.template import Template
 from grove_operator.core.topology import topology_name
 from grove_operator.engine.cache import Cache
 
-Level = Literal["graph", "set", "replica", "group", "clique", "former", "gang", "ratio", "topology"]
+Level = Literal["graph", "set", "replica", "group", "clique", "former", "gang", "ratio", "topology", "domain"]
 
 
 class Key(NamedTuple):
@@ -238,6 +240,13 @@ def _topology(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> It
                 yield Key("replica", template.namespace, template.name, i), 0.0
 
 
+def _compute_domain(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
+    if new and new["metadata"].get("finalizers"):
+        yield Key("domain", obj["metadata"]["namespace"], obj["metadata"]["name"]), 0.0
+    if new is None or _differs_beyond_status(old, new):
+        yield _owner(obj), 0.0
+
+
 def _owner(obj: Json) -> Key:
     """Of a Service, autoscaler, account, role, binding, secret or claim, or of what a scheduler holds of a PodGang."""
     namespace = obj["metadata"]["namespace"]
@@ -286,6 +295,7 @@ _LOOKS: Mapping[str, Callable[[Cache, Json | None, Json | None, Json], Iterator[
     **dict.fromkeys(_TRANSLATED, _translated),
     CLUSTER_TOPOLOGY_BINDING.kind: _topology,
     KAI_TOPOLOGY.kind: _backend_topology,
+    COMPUTE_DOMAIN.kind: _compute_domain,
     RESOURCE_CLAIM_TEMPLATE.kind: _claim_template,
 }
 """What a change of each kind concerns; of any other, its owner."""

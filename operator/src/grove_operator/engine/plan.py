@@ -9,6 +9,7 @@ Law: after applying its own actions it plans nothing.
     observed, terminating                 nothing: its removal wakes us
     doomed, ours at one remove            delete by UID
     to be made once, not observed         create, without an owner
+    the owner's finalizers                patch, with the resourceVersion: others add theirs meanwhile
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from grove_operator.api.constants import (
     MANAGED_BY_VALUE,
 )
 from grove_operator.api.kinds import SCALING_GROUP, Json, ObjectKey, key_of
+from grove_operator.core.adoption import adopted_hash
 from grove_operator.core.objects import controller_uid, is_terminating
 from grove_operator.core.outcome import Outcome
 from grove_operator.dynamo.mapping import APPLIED_HASH
@@ -68,7 +70,8 @@ class Policy:
 
     `once`: top-level fields of the spec that apply at creation only. `exact`: mappings in the spec that hold what the
     wish says and nothing more. `marker`: a label or annotation; while it is equal only what the wish says is compared,
-    when it differs the whole spec, labels and annotations are replaced. `fixed`: the spec applies at creation only.
+    when it differs the whole spec, labels and annotations are replaced, unless it is the hash that the wish adopts.
+    `fixed`: the spec applies at creation only.
     `recreated`: a spec that says otherwise can't be patched; the object is deleted, and made anew when it is gone.
     """
 
@@ -126,6 +129,9 @@ def plan(outcome: Outcome, owner: Json, existing: Mapping[ObjectKey, Json]) -> P
         if live and not is_terminating(live) and _at(live, scale.field) != scale.replicas:
             body = {"metadata": {"uid": live["metadata"]["uid"]}, **_nested(scale.field, scale.replicas)}
             actions.append(Patch(scale.target, body))
+    if outcome.finalizers is not None:
+        precondition = {"uid": uid, "resourceVersion": owner["metadata"]["resourceVersion"]}
+        actions.append(Patch(key_of(owner), {"metadata": {**precondition, "finalizers": list(outcome.finalizers)}}))
     return Plan(tuple(actions), _own_status(outcome, owner), tuple(foreign))
 
 
@@ -189,7 +195,8 @@ def _holds(live: Any, wanted: Any) -> bool:
 
 
 def _content_patch(live: Json, child: Json, policy: Policy) -> Json:
-    is_new_revision = bool(policy.marker) and _marker(live, policy.marker) != _marker(child, policy.marker)
+    known_as = {_marker(child, policy.marker), adopted_hash(child)}  # a hash may stand for what is there by another
+    is_new_revision = bool(policy.marker) and _marker(live, policy.marker) not in known_as
     patch: Json = {}
     for name in ("labels", "annotations"):
         wanted, found = child["metadata"].get(name) or {}, live["metadata"].get(name) or {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from grove_operator.api import names
 from grove_operator.api.constants import (
@@ -14,6 +14,7 @@ from grove_operator.api.constants import (
 )
 from grove_operator.api.kinds import (
     CLUSTER_TOPOLOGY_BINDING,
+    COMPUTE_DOMAIN,
     HPA,
     KAI_TOPOLOGY,
     POD,
@@ -39,6 +40,14 @@ from grove_operator.core import (
     ratio,
     replica,
     scalinggroup,
+)
+from grove_operator.core.adoption import (
+    clique_as_ours,
+    finalizers_left,
+    group_as_ours,
+    is_foreign,
+    is_outdated,
+    pod_as_ours,
 )
 from grove_operator.core.clustertopology import TopologyView
 from grove_operator.core.objects import controller_uid, is_terminating, label
@@ -100,7 +109,18 @@ class Reconcilers:
             "ratio": self._ratio,
             "topology": self._binding,
         }
-        return gather[key.level](key)
+        case = gather[key.level](key) if key.level in gather else None
+        owner = self._bearer(key)
+        left = finalizers_left(owner) if owner else None
+        if owner is None or left is None or not (case or is_terminating(owner) or key.level == "domain"):
+            return case
+        case = case or Case(owner, Outcome())
+        return replace(case, outcome=replace(case.outcome, finalizers=tuple(left)))
+
+    def _bearer(self, key: Key) -> Json | None:
+        """The object of a key that Grove's own operator may have put a finalizer on."""
+        kind = {"set": POD_CLIQUE_SET, "group": SCALING_GROUP, "clique": POD_CLIQUE, "domain": COMPUTE_DOMAIN}
+        return self._cache.get(kind[key.level], key.namespace, key.name) if key.level in kind else None
 
     def _graph(self, key: Key) -> Case | None:
         if not self._has_graphs():
@@ -128,10 +148,11 @@ class Reconcilers:
             if obj["kind"] == POD_GANG.kind:
                 gangs.append(obj["metadata"]["name"])
             elif obj["kind"] == POD_CLIQUE.kind:
-                cliques[obj["metadata"]["name"]] = obj
+                cliques[obj["metadata"]["name"]] = clique_as_ours(template, obj)
             elif obj["kind"] == SCALING_GROUP.kind:
-                groups[obj["metadata"]["name"]] = obj
-                cliques |= {member["metadata"]["name"]: member for member in self._members(obj)}
+                members = self._members(template, obj)
+                groups[obj["metadata"]["name"]] = group_as_ours(template, obj, members)
+                cliques |= {member["metadata"]["name"]: member for member in members}
         indices = {*range(template.replicas), *self._cache.replicas_of(template.uid)}
         keys = [key, *(Key("replica", key.namespace, key.name, i) for i in indices)]
         keys += [Key("gang", key.namespace, name) for name in gangs]
@@ -139,6 +160,9 @@ class Reconcilers:
         last_ready = self._cache.last_ready(key.namespace, key.name)
         known = self._claim_templates(template)
         view = SetView(template, cliques, groups, self._topology(template), troubles, last_ready, known)
+        if is_foreign((template.obj.get("status") or {}).get("currentGenerationHash")):
+            pods = (pod for clique in cliques.values() for pod in self._pods(clique))
+            view = replace(view, is_outdated=is_outdated(template, cliques.values(), pods))
         outcome = podcliqueset.reconcile(view, self._clock.now(), self._settings)
         shared = [obj for obj in self._cache.owned(template.uid, "") if obj["kind"] in SHARED]
         return Case(template.obj, outcome, self._existing(template.obj, outcome, shared))
@@ -148,10 +172,10 @@ class Reconcilers:
         if template is None:
             return None
         owned = [*self._cache.owned(template.uid, str(key.replica)), *self._mislabelled(template, key.replica)]
-        cliques = {obj["metadata"]["name"]: obj for obj in owned if obj["kind"] == POD_CLIQUE.kind}
+        cliques = {o["metadata"]["name"]: clique_as_ours(template, o) for o in owned if o["kind"] == POD_CLIQUE.kind}
         groups = {obj["metadata"]["name"]: obj for obj in owned if obj["kind"] == SCALING_GROUP.kind}
         for group in groups.values():
-            cliques |= {member["metadata"]["name"]: member for member in self._members(group)}
+            cliques |= {member["metadata"]["name"]: member for member in self._members(template, group)}
         view = ReplicaView(
             template,
             key.replica,
@@ -196,7 +220,7 @@ class Reconcilers:
         if obj is None or template is None or is_terminating(obj):
             return None
         owned = list(self._cache.owned(obj["metadata"]["uid"]))
-        cliques = {member["metadata"]["name"]: member for member in self._members(obj)}
+        cliques = {member["metadata"]["name"]: member for member in self._members(template, obj)}
         peers, known = self._peers(template, obj), self._claim_templates(template)
         view = GroupView(template, obj, cliques, tuple(self._troubles(key)), peers, known)
         outcome = scalinggroup.reconcile(view, self._clock.now())
@@ -207,11 +231,12 @@ class Reconcilers:
         template = self._template_of(obj)
         if obj is None or template is None or is_terminating(obj):
             return None
-        pods = self._pods(obj)
+        ours = clique_as_ours(template, obj)
+        pods = self._pods(ours)
         base = self._gang(template, label(obj, LABEL_BASE_POD_GANG))
         view = CliqueView(
             template,
-            obj,
+            ours,
             pods,
             self._gang(template, label(obj, LABEL_POD_GANG)),
             base,
@@ -272,16 +297,22 @@ class Reconcilers:
             return Peers()
         beside = list(self._cache.owned(template.uid, label(obj, LABEL_PCS_REPLICA_INDEX)))
         parts = {o["metadata"]["name"]: o for o in beside if o["kind"] in (POD_CLIQUE.kind, SCALING_GROUP.kind)}
-        cliques = {name: peer for name, peer in parts.items() if peer["kind"] == POD_CLIQUE.kind}
+        cliques = {
+            name: clique_as_ours(template, peer) for name, peer in parts.items() if peer["kind"] == POD_CLIQUE.kind
+        }
+        parts |= cliques
         ready = {name: sum(podstate.is_ready_of(p, peer) for p in self._pods(peer)) for name, peer in cliques.items()}
         return Peers(parts, ready)
 
-    def _members(self, group: Json) -> list[Json]:
-        return [obj for obj in self._cache.owned(group["metadata"]["uid"]) if obj["kind"] == POD_CLIQUE.kind]
+    def _members(self, template: Template, group: Json) -> list[Json]:
+        owned = self._cache.owned(group["metadata"]["uid"])
+        return [clique_as_ours(template, obj) for obj in owned if obj["kind"] == POD_CLIQUE.kind]
 
     def _pods(self, clique: Json) -> tuple[Json, ...]:
-        owned = self._cache.owned(clique["metadata"]["uid"])
-        return tuple(sorted((o for o in owned if o["kind"] == POD.kind), key=lambda o: str(o["metadata"]["name"])))
+        """Of a translated PodClique, translated like it."""
+        owned = (o for o in self._cache.owned(clique["metadata"]["uid"]) if o["kind"] == POD.kind)
+        pods = (pod_as_ours(clique, pod) for pod in owned)
+        return tuple(sorted(pods, key=lambda pod: str(pod["metadata"]["name"])))
 
     def _scheduled(self, namespace: str, base: Json | None) -> dict[str, int]:
         """Scheduled pods of each PodClique that the base gang names."""
