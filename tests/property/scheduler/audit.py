@@ -72,11 +72,17 @@ def _nodes(scope: oracle.Scope, where: dict[int, list[int]]) -> list[int]:
     return [n for s in scope.podgroups for n in where.get(s, ())] + ([] if scope.at is None else [scope.at])
 
 
-def compare(first: int, count: int, tell: Tell = lambda done: None, policy: Policy | None = None) -> Figures:
+def compare(
+    first: int,
+    count: int,
+    tell: Tell = lambda done: None,
+    policy: Policy | None = None,
+    make: Callable[[int], Instance] = instance,
+) -> Figures:
     """`count` instances from seed `first` on, against the oracle. AssertionError at a counterexample to a proof."""
     tally: Counter[str] = Counter()
     for done, seed in enumerate(range(first, first + count)):
-        one = instance(seed)
+        one = make(seed)
         found = schedule(one.snapshot, [one.gang], policy)
         tally["instances"] += 1
         if not is_placed(found):

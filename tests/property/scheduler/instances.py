@@ -10,7 +10,10 @@ import random
 from dataclasses import dataclass, replace
 
 from grove_operator.scheduler.model import (
+    AVOIDS,
     GPU,
+    MATCHES,
+    Claim,
     Constraint,
     Gang,
     GroupConfig,
@@ -68,6 +71,41 @@ def instance(seed: int, most_hosts: int = 256) -> Instance:
     return Instance(
         seed, *_ours(keys, paths, free, parts, groups, root, at), _problem(paths, free, parts, groups, root, at)
     )
+
+
+CLAIMS: tuple[tuple[Claim, ...], ...] = ((("0.0.0.0", "TCP", 80),), ((AVOIDS, "t", 0), (MATCHES, "t", 0)))
+"""A host port and an anti-affinity to one's own kind: to the oracle two more resources, one of each on a host."""
+
+
+def claiming(seed: int) -> Instance:
+    """An instance of up to 64 hosts where some podgroups make claims, and strangers have made some already."""
+    one = instance(seed, 64)
+    rng = random.Random(-seed - 1)
+    kinds = [rng.choice((None, None, *range(len(CLAIMS)))) for _ in one.gang.podgroups]
+    made = tuple(CLAIMS[kind] if kind is not None else () for kind in kinds)
+    taken = [[rng.random() < 0.1 for _ in CLAIMS] for _ in one.snapshot.nodes]
+    row = {n.name: i for i, n in enumerate(one.snapshot.nodes)}
+    for group, kind in zip(one.gang.podgroups, kinds, strict=True):
+        for member in group.members:
+            if member.node and kind is not None:
+                taken[row[member.node]][kind] = True
+    groups = tuple(
+        replace(g, members=tuple(replace(m, needs=replace(m.needs, claims=claims)) for m in g.members))
+        for g, claims in zip(one.gang.podgroups, made, strict=True)
+    )
+    nodes = tuple(
+        replace(n, used_claims=tuple(c for kind, is_taken in enumerate(t) if is_taken for c in CLAIMS[kind]))
+        for n, t in zip(one.snapshot.nodes, taken, strict=True)
+    )
+    problem = replace(
+        one.problem,
+        free=[(*free, *(int(not x) for x in t)) for free, t in zip(one.problem.free, taken, strict=True)],
+        podgroups=[
+            (count, (*request, *(int(kind == k) for k in range(len(CLAIMS)))))
+            for (count, request), kind in zip(one.problem.podgroups, kinds, strict=True)
+        ],
+    )
+    return Instance(seed, replace(one.snapshot, nodes=nodes), replace(one.gang, podgroups=groups), problem)
 
 
 def _hosts(rng: random.Random, most: int) -> int:

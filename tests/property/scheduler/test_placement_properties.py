@@ -187,7 +187,7 @@ def test_the_lemma_agrees_with_trying_everything(free: list[int], sizes: dict[in
     assert divisible_fits(np.array(free), sizes) == tries(tuple(sorted(free)), 0)
 
 
-KNOWN = (123, 289, 306, 314, 332, 773, 829, 948)
+KNOWN = (123, 289, 306, 314, 332, 773, 829, 948, 1000034, 1001583, 1002519)
 """Seeds that once failed: a rack left by a host without labels, a host counted twice, places that the search missed."""
 
 
@@ -196,14 +196,14 @@ def test_what_the_oracle_can_place_is_placed_lawfully_and_a_proof_is_a_proof(blo
     figures = compare(50 * block, 50)
     assert figures["instances"] == 50
     assert figures.get("false refusals", 0) == figures.get("undecided", 0) == 0, figures
-    assert figures["same levels"] >= figures["placed"] - 1, figures
-    assert figures["same domains"] >= figures["placed"] - figures.get("unanswered", 0) - 2, figures
+    assert figures["same domains"] >= figures["placed"] - 1, figures
 
 
 @pytest.mark.parametrize("seed", KNOWN)
 def test_what_failed_once_stays_right(seed: int) -> None:
     figures = compare(seed, 1)
     assert figures.get("false refusals", 0) == figures.get("undecided", 0) == 0
+    assert figures.get("same domains", 0) == figures.get("placed", 0)
 
 
 def test_the_comparison_sees_both_verdicts_in_numbers() -> None:

@@ -88,3 +88,9 @@ def test_the_score_tells_how_much_of_the_wishes_came_true() -> None:  # 34
 
 def test_a_node_without_room_for_another_pod_is_not_used() -> None:  # 93
     assert not schedule(cluster("rack", "a:4[r1]", pods=1), [gang("A:2x1")]).assignments
+
+
+def test_fewer_racks_never_cost_a_required_label() -> None:
+    """x has room for all, but no rack: a podgroup that is on one host wherever it is still needs a rack."""
+    decision = schedule(cluster("rack", "a:4[r1] b:4[r2] x:8"), [gang("A:1x4 B:1x4", root="P=rack", A="R=rack P=host")])
+    assert placed(decision)["A"] in (["a"], ["b"])

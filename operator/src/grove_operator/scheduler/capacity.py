@@ -74,6 +74,10 @@ class Capacity:
             found = np.minimum(found, lanes.wholes(scope.need_full, level, *self.index.inside(level, lo, hi), cap))
         return found
 
+    def has_room(self, lanes: Lanes, scope: Scope, level: int) -> bool:
+        """Could some domain of the level hold the scope, wherever its members run?"""
+        return bool(self.wholes(lanes, scope, level, 0, len(self.table)).any())
+
     def anchored(self, scope: Scope, level: int, lo: int, hi: int) -> Bools | None:
         """Domains of the level in [lo, hi) that bound members leave open, None for all.
 

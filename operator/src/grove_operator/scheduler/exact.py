@@ -14,7 +14,7 @@ Budgets are counts (columns, branch-and-bound nodes), never seconds: the same in
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -45,68 +45,85 @@ class _Template:
     def level(self) -> int:
         return self.scope.required
 
+    def walk(self) -> Iterator[_Template]:
+        yield self
+        for inner in self.inner:
+            yield from inner.walk()
+
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """At most so many domains of a level, those in `home` (where members run) counted in."""
+    """A scope uses at most so many domains of a level, those in `home` (where members run) counted in."""
 
+    scope: Scope
     level: int
     most: int
     home: frozenset[int]
 
 
-def decide(search: Search, tree: Scope, *, columns: int, nodes: int, bound: Bound | None = None) -> Verdict:
+def decide(search: Search, tree: Scope, *, columns: int, nodes: int, bounds: Sequence[Bound] = ()) -> Verdict:
     """Where the tree's pods go, by any lawful arrangement; or that there is none; or that the budget ended first.
 
-    The table stays as it is. `search.ready(tree)` is done here.
+    The table stays as it is. `search.ready(tree)` is done here. Scopes that have a bound are no copies of others.
     """
     search.ready(tree)
     program = _Program(search, columns)
-    root = _template(tree, 1)
+    cut = _Cut(tree, [bound.scope for bound in bounds])
+    root = cut.template(tree, 1)
     try:
         program.add(root, [(0, len(search.table))], None)
         program.share_nodes()
-        if bound is not None:
-            program.use_at_most(bound)
+        for bound in bounds:
+            program.use_at_most(next(t for t in root.walk() if t.scope is bound.scope), bound)
     except _TooLarge:
         return "undecided"
     values = program.solve(nodes)
-    return values if isinstance(values, str) else list(_hand_out(search, root, [tree], (0, len(search.table)), values))
+    if isinstance(values, str):
+        return values
+    return list(_hand_out(search, cut, root, [tree], (0, len(search.table)), values))
 
 
-def _template(scope: Scope, count: int) -> _Template:
-    found = _Template(scope, count)
-    inner: dict[tuple[object, ...], list[Scope]] = {}
-    for part in _parts(scope):
-        if part.unit is not None or part.required <= scope.required:
-            found.loose.append(part)
-        else:
-            inner.setdefault(part.signature, []).append(part)
-    found.inner = [_template(alike[0], len(alike)) for alike in inner.values()]
-    return found
+class _Cut:
+    """How a tree of scopes is cut into templates: equal scopes together, but those that are `bound` each alone."""
 
+    def __init__(self, tree: Scope, bound: Sequence[Scope]) -> None:
+        self._bound = {id(scope) for scope in bound}
+        self._unlike = {id(s) for s in tree.walk() if self._bound and self._bound & {id(c) for c in s.walk()}}
 
-def _parts(scope: Scope) -> Iterator[Scope]:
-    """Scopes below that ask for pods: units, leaves, and what needs a narrower domain than `scope`."""
-    if scope.unit is not None or scope.is_leaf:
-        yield scope
-        return
-    for child in scope.children:
-        if not child.demand:
-            continue
-        if child.unit is None and not child.is_leaf and child.required <= scope.required:
-            yield from _parts_within(child, scope.required)
-        else:
-            yield child
-
-
-def _parts_within(scope: Scope, level: int) -> Iterator[Scope]:
-    for child in scope.children:
-        if child.demand:
-            if child.unit is None and not child.is_leaf and child.required <= level:
-                yield from _parts_within(child, level)
+    def template(self, scope: Scope, count: int) -> _Template:
+        found = _Template(scope, count)
+        inner: dict[tuple[object, ...], list[Scope]] = {}
+        for part in self.parts(scope):
+            if self.is_loose(part, scope):
+                found.loose.append(part)
             else:
-                yield child
+                inner.setdefault(self.kind(part), []).append(part)
+        found.inner = [self.template(alike[0], len(alike)) for alike in inner.values()]
+        return found
+
+    def kind(self, part: Scope) -> tuple[object, ...]:
+        """Equal for scopes that one template stands for."""
+        return (id(part),) if id(part) in self._unlike else part.signature
+
+    def is_loose(self, part: Scope, around: Scope) -> bool:
+        """It needs no domain of its own inside that of the scope around it."""
+        is_free = id(part) not in self._bound and (part.unit is not None or part.required <= around.required)
+        return is_free or part is around
+
+    def parts(self, scope: Scope) -> Iterator[Scope]:
+        """Scopes below that ask for pods: units, leaves, and what needs a narrower domain than `scope`, or is bound."""
+        if scope.unit is not None or scope.is_leaf:
+            yield scope
+        else:
+            yield from self._parts_within(scope, scope)
+
+    def _parts_within(self, scope: Scope, around: Scope) -> Iterator[Scope]:
+        for child in scope.children:
+            if child.demand:
+                if child.is_leaf or child.unit is not None or not self.is_loose(child, around):
+                    yield child
+                else:
+                    yield from self._parts_within(child, around)
 
 
 class _TooLarge(Exception):  # noqa: N818 - no error: the budget's end
@@ -187,12 +204,14 @@ class _Program:
                     self._row([c for c, _ in using], [a for _, a in using], -np.inf, float(free[resource]))
             self._keep_apart([(shape, column) for shape, column in asking if shape.claims])
 
-    def use_at_most(self, bound: Bound) -> None:
+    def use_at_most(self, template: _Template, bound: Bound) -> None:
         """u says for each domain whether it is used: Σ x in it <= room · u,   Σ u <= most."""
         dom = self.search.index.dom[bound.level]
         inside: dict[int, list[int]] = defaultdict(list)
-        for position, asking in self._on_node.items():
-            inside[int(dom[position])] += [column for _, column in asking]
+        for part in template.walk():
+            for pods in part.pods.values():
+                for position, column in pods.items():
+                    inside[int(dom[position])].append(column)
         used = []
         for domain, columns in sorted(inside.items()):
             if domain not in bound.home:
@@ -239,7 +258,7 @@ class _Program:
 
 
 def _hand_out(
-    search: Search, template: _Template, copies: list[Scope], within: tuple[int, int], values: Ints
+    search: Search, cut: _Cut, template: _Template, copies: list[Scope], within: tuple[int, int], values: Ints
 ) -> Iterator[Placed]:
     """The scopes that these copies stand for, one domain after the other, with their pods on nodes in path order."""
     index = search.index
@@ -260,10 +279,10 @@ def _hand_out(
             ]
             for number, pods in template.pods.items()
         }
-        parts = [part for scope in here for part in _parts(scope)]
+        parts = [part for scope in here for part in cut.parts(scope)]
         for part in parts:
-            if part.unit is not None or part.required <= template.level:
+            if cut.is_loose(part, template.scope):
                 yield from search.members(part, queues)
         for inner in template.inner:
-            alike = [p for p in parts if p.signature == inner.scope.signature]
-            yield from _hand_out(search, inner, alike, (lo, hi), values)
+            alike = [p for p in parts if not cut.is_loose(p, template.scope) and cut.kind(p) == cut.kind(inner.scope)]
+            yield from _hand_out(search, cut, inner, alike, (lo, hi), values)

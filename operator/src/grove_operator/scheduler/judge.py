@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from grove_operator.scheduler.capacity import Capacity
 from grove_operator.scheduler.lanes import Lanes
 from grove_operator.scheduler.scopes import Scope
 from grove_operator.scheduler.topology import TopologyIndex
@@ -67,10 +68,34 @@ class Judge:
                 values.append(kept / scope.wished * min(self.fewest_domains(scope, lanes), used) / used)
         return round(sum(values) / len(values), 4) if values else 1.0
 
-    def fewest_domains(self, scope: Scope, lanes: Lanes) -> int:
-        """Lower bound on the domains of its wished level that the scope needs, by sums alone."""
-        if not scope.need.pairs:
+    def fewest_domains(self, scope: Scope, lanes: Lanes, kept: int = 0) -> int:
+        """No placement of the scope in one domain of level `kept` uses fewer domains of the wished level, by sums."""
+        need, index = scope.need, self.index
+        if not need.pairs:
             return 1
-        caps = lanes.at(scope.wished)[scope.need.rows]
-        enough = (np.cumsum(-np.sort(-caps, axis=1), axis=1) >= scope.need.amounts).all(axis=0)
-        return int(np.argmax(enough)) + 1
+        caps, starts = lanes.at(scope.wished)[need.rows], index.lo[kept]
+        around = index.dom[kept][index.lo[scope.wished]]  # for each wished domain the one of level `kept` it is in
+        first = np.searchsorted(around, np.arange(len(starts)))
+        missing = np.zeros(len(starts), dtype=np.int64)
+        for row, (amount,) in zip(caps, need.amounts.tolist(), strict=True):
+            largest = row[np.lexsort((-row, around))]
+            before = np.cumsum(largest) - largest
+            is_needed = before - before[first][around] < amount
+            np.maximum(missing, np.add.reduceat(is_needed.astype(np.int64), first), out=missing)
+            missing[np.add.reduceat(row, first) < amount] = len(row)
+        return max(int(missing.min()), 1)
+
+    def may_improve(self, reached: list[Reach], capacity: Capacity, lanes: Lanes) -> bool:
+        """Do sums leave open that some scope keeps a finer level or uses fewer domains?
+
+        The table must be as it was before the placement.
+        """
+        return any(
+            kept < scope.wished
+            and scope.demand
+            and (
+                used > self.fewest_domains(scope, lanes, kept)
+                or any(capacity.has_room(lanes, scope, level) for level in range(kept + 1, scope.wished + 1))
+            )
+            for scope, (kept, used) in zip(self.scopes, reached, strict=True)
+        )

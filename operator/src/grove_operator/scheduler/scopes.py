@@ -107,13 +107,15 @@ def build(
     index: TopologyIndex,
     where: Where,
     extras: Mapping[str, int] | None = None,
+    held: Mapping[str, int] | None = None,
 ) -> Scope:
     """The scope tree of what is still to be placed. Raises ScopeError for levels that the topology doesn't have.
 
     `siblings` are the other gangs of the same PodCliqueSet replica; the base gang's constraint holds for all of them.
     With `extras` (podgroup -> count) it asks for so many members beyond the minima, and for no minima.
+    `held` has levels that scopes are to keep beyond what they require, by the scope's name.
     """
-    builder = _Builder(table, index, where, extras)
+    builder = _Builder(table, index, where, extras, held)
     base = next((s for s in siblings if s.key == gang.base_key), None)
     if base is not None and base.constraint:
         outer = builder.scope(f"podgang {base.name} and its siblings", base.constraint, 0)
@@ -136,7 +138,7 @@ def with_siblings(
     """`tree` and what its unplaced siblings will need, as one scope for look-ahead; None if they need nothing."""
     if not tree.is_constrained:
         return None
-    builder = _Builder(table, index, where, None)
+    builder = _Builder(table, index, where)
     waiting = [s for sibling in siblings if (s := builder.gang(sibling, tree.required, gated=True)).demand]
     if not waiting:
         return None
@@ -153,9 +155,32 @@ def prepare(tree: Scope, lanes: Lanes) -> None:
         prepare(child, lanes)
 
 
+def narrower(scope: Scope, level: int) -> Iterator[Scope]:
+    """Children that still ask for pods; one that asks for nothing narrower than the domain gives way to its own."""
+    for child in scope.children:
+        if not child.demand:
+            continue
+        if not child.is_leaf and not child.unit and max(child.required, child.wished) <= level:
+            yield from narrower(child, level)
+        else:
+            yield child
+
+
+def is_loose(scope: Scope, level: int) -> bool:
+    """It needs no domain of its own inside one of this level (a unit needs a host, which packing sees to)."""
+    return scope.unit is not None or (scope.is_leaf and max(scope.required, scope.wished) <= level)
+
+
 class _Builder:
-    def __init__(self, table: NodeTable, index: TopologyIndex, where: Where, extras: Mapping[str, int] | None) -> None:
-        self.table, self.index, self.where, self.wanted = table, index, where, extras
+    def __init__(
+        self,
+        table: NodeTable,
+        index: TopologyIndex,
+        where: Where,
+        extras: Mapping[str, int] | None = None,
+        held: Mapping[str, int] | None = None,
+    ) -> None:
+        self.table, self.index, self.where, self.wanted, self.held = table, index, where, extras, held or {}
 
     def gang(self, gang: Gang, required: int, *, gated: bool = False) -> Scope:
         root = self.scope(f"podgang {gang.name}", gang.constraint, required)
@@ -177,11 +202,12 @@ class _Builder:
     def scope(self, name: str, constraint: Constraint, required: int) -> Scope:
         if not constraint:
             return Scope(name, required, required, False)
-        own_required = self._level(constraint.required, name)
+        asked = (self._level(constraint.required, name), self.held.get(name, 0))
+        own_required = max(asked)
         own_wished = max(self._level(constraint.preferred, name), own_required)
         required = max(required, own_required)
         # A parent's wish isn't the child's: the child only inherits what it can't avoid.
-        labelled = own_required if own_required < self.index.host else 0
+        labelled = max((level for level in asked if level < self.index.host), default=0)
         return Scope(name, required, max(own_wished, required), True, labelled=labelled)
 
     def rows(self, gang: Gang, members: Iterable[Member]) -> list[int]:

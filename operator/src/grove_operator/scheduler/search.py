@@ -15,7 +15,7 @@ import numpy as np
 
 from grove_operator.scheduler.capacity import Capacity
 from grove_operator.scheduler.hosts import Slot
-from grove_operator.scheduler.judge import Judge, Key
+from grove_operator.scheduler.judge import Judge, Key, Reach
 from grove_operator.scheduler.lanes import Demand, Lanes
 from grove_operator.scheduler.liking import NONE, Liking
 from grove_operator.scheduler.model import Claim, Policy
@@ -23,7 +23,7 @@ from grove_operator.scheduler.nodes import Ints, Shape
 from grove_operator.scheduler.options import Ranking
 from grove_operator.scheduler.pack import VARIANTS, Packer
 from grove_operator.scheduler.predicates import claims_collide
-from grove_operator.scheduler.scopes import Scope, prepare
+from grove_operator.scheduler.scopes import Scope, is_loose, narrower, prepare
 
 PATIENCE = 2
 """Complete solutions in a row that may be no better than the best before the comparison ends."""
@@ -72,8 +72,11 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
+    """`may_improve`: sums don't rule out finer levels or fewer domains."""
+
     placed: list[Placed]
     score: float
+    may_improve: bool = False
 
 
 class Search:
@@ -102,13 +105,18 @@ class Search:
         self.packer = Packer(self.table, self.index, self.lanes, self.policy.subsets, liking)
         return self.lanes
 
-    def place(self, tree: Scope, lookahead: Scope | None = None, liking: Liking = NONE) -> Solution | None:
-        """Takes room for the tree's demand and says where; or None, with the table as it was."""
+    def place(
+        self, tree: Scope, lookahead: Scope | None = None, liking: Liking = NONE, attempts: int = 0
+    ) -> Solution | None:
+        """Takes room for the tree's demand and says where; or None, with the table as it was.
+
+        `attempts`: domains tried, when not the policy's.
+        """
         self.ready(tree, lookahead, liking)
         self.start = self.table.mark()
-        self.attempts_left = self.policy.attempts
+        self.attempts_left = attempts or self.policy.attempts
         judge = Judge(tree, self.index)
-        best: tuple[Key, list[Frame], float] | None = None
+        best: tuple[Key, list[Frame], list[Reach]] | None = None
         found_level, compared, in_vain = -1, 0, 0
         root = Task(0, len(self.table), 0, 0, scopes=[tree])
         least = max((-(-n // max(self.lanes.most[lane], 1)) for lane, n in tree.need.pairs), default=1)
@@ -134,16 +142,18 @@ class Search:
                 reached = judge.measure(rows)
                 key = judge.key(reached, hosts, crowds=crowds)
                 if best is None or key < best[0]:
-                    best, in_vain = (key, stack, judge.score(reached, self.lanes)), 0
+                    best, in_vain = (key, stack, reached), 0
                 if not any(key[1]) and hosts <= least and not crowds:
                     break
             if self.is_exhausted:
                 break
         if best is None:
             return None
-        for frame in best[1]:
+        _, stack, reached = best
+        score, may_improve = judge.score(reached, self.lanes), judge.may_improve(reached, self.capacity, self.lanes)
+        for frame in stack:
             self._take(frame.slots)
-        return Solution(self._hand_out(best[1]), best[2])
+        return Solution(self._hand_out(stack), score, may_improve)
 
     def accept(self, tree: Scope, placed: list[Placed]) -> Solution | None:
         """Takes room for a placement found elsewhere; None, with the table as it was, when it doesn't fit."""
@@ -157,7 +167,7 @@ class Search:
                     return None
                 claims = [(row, shape.claims)] if shape.claims else []
                 table.take(np.array([row], dtype=np.int64), shape.request[None], claims)
-        return Solution(placed, score)
+        return Solution(placed, score, score < 1)
 
     def _fewest_hosts(self, tree: Scope) -> int:
         """No placement uses fewer hosts than this, given what is free now."""
@@ -309,8 +319,8 @@ class Search:
         """Children that need a narrower domain, equal ones together and most constrained first; and the others."""
         loose: list[Scope] = []
         own: dict[tuple[object, ...], list[Scope]] = {}
-        for child in [] if scope.unit else _narrower(scope, level):
-            if _is_loose(child, level):
+        for child in [] if scope.unit else narrower(scope, level):
+            if is_loose(child, level):
                 loose.append(child)
             else:
                 own.setdefault(child.signature, []).append(child)
@@ -355,7 +365,7 @@ class Search:
             for domain in ranking.best_first(lookahead, touched, task.wished, len(task.scopes)):
                 tried.append(domain)
                 yield level, domain, 0
-            if scope.unit or all(_is_loose(child, level) for child in _narrower(scope, level)):
+            if scope.unit or all(is_loose(child, level) for child in narrower(scope, level)):
                 yield from ((level, domain, v) for v in range(1, VARIANTS) for domain in tried)
 
     def _holds(self, scope: Scope, option: Option) -> bool:
@@ -368,22 +378,6 @@ class Search:
         copies = self.capacity.wholes(lanes, scope, scope.required, 0, len(self.table))
         allowed = self.capacity.anchored(scope, scope.required, 0, len(self.table))
         return bool((copies if allowed is None else copies * allowed).any())
-
-
-def _narrower(scope: Scope, level: int) -> Iterator[Scope]:
-    """Children that still ask for pods; one that asks for nothing narrower than the domain gives way to its own."""
-    for child in scope.children:
-        if not child.demand:
-            continue
-        if not child.is_leaf and not child.unit and max(child.required, child.wished) <= level:
-            yield from _narrower(child, level)
-        else:
-            yield child
-
-
-def _is_loose(scope: Scope, level: int) -> bool:
-    """It needs no domain of its own inside one of this level (a unit needs a host, which packing sees to)."""
-    return scope.unit is not None or (scope.is_leaf and max(scope.required, scope.wished) <= level)
 
 
 def _joined(asks: list[Demand]) -> Demand:

@@ -9,7 +9,7 @@ The order of nodes, gangs and pods in the input doesn't matter: all are sorted b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from grove_operator.scheduler import exact
 from grove_operator.scheduler.cluster import Cluster
@@ -167,8 +167,6 @@ class Solver:
             lookahead = with_siblings(tree, siblings, self.cluster.table, search.index, self.where)
         mark, liking = self.cluster.table.mark(), self._liking(gang, search.index)
         solution = search.place(tree, lookahead, liking)
-        if solution is not None and solution.score < 1 and lookahead is None and liking is NO_LIKING:
-            solution = polished(gang, tree, solution, mark, search, lambda g: self._prepare(g, siblings)[1])
         if solution is None:
             refusal = explain(gang, tree, search)
             if not refusal.proven:
@@ -179,6 +177,8 @@ class Solver:
                 if not siblings and not tree.anchors:
                     self._hopeless[_asked_for(gang)] = refusal.proven
                 return False
+        if solution.may_improve and lookahead is None and liking is NO_LIKING:
+            solution = polished(tree, solution, mark, search, lambda held: self._prepare(gang, siblings, held=held)[1])
         self._last.pop(gang.key, None)
         self.scores.append(Score(gang.key, solution.score))
         self._record(gang, solution.placed, is_minimum=True)
@@ -225,11 +225,15 @@ class Solver:
         return all(sum(m.node is not None or m.key in placed for m in g.members) >= g.minimum for g in gang.podgroups)
 
     def _prepare(
-        self, gang: Gang, siblings: Sequence[Gang], extras: dict[str, int] | None = None
+        self,
+        gang: Gang,
+        siblings: Sequence[Gang],
+        extras: dict[str, int] | None = None,
+        held: Mapping[str, int] | None = None,
     ) -> tuple[Search, Scope]:
         base = next((s for s in siblings if s.key == gang.base_key), None) if gang.base else None
         search = self.cluster.search(gang, base)
-        return search, build(gang, siblings, self.cluster.table, search.index, self.where, extras)
+        return search, build(gang, siblings, self.cluster.table, search.index, self.where, extras, held)
 
     # ── members beyond the minima ───────────────────────────────────────────────────────────────────────────────────
 
