@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from grove_operator.localcluster.checker import check_nodes
 from tests.support.operated import REAL_PYTHON, Operated, operated_cluster
 from tests.support.project import Project
+from tests.support.scene import scene
 
 __all__ = ["REAL_PYTHON"]
+
+
+def cluster_of(test: pytest.Item) -> Project | None:
+    """The one that the test used, if any."""
+    used = getattr(test, "funcargs", {})
+    project = used.get("project") or (used["operated"].project if "operated" in used else None)
+    return project if isinstance(project, Project) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure is shown with the cluster as it was."""
+    report = yield
+    if report.when == "call" and report.failed and (project := cluster_of(item)):
+        report.sections.append(("the cluster", scene(project)))
+    return report
 
 
 @pytest.fixture(autouse=True)
 def no_node_is_over_its_allocatable(request: pytest.FixtureRequest) -> Iterator[None]:
     """Judged by a checker that shares no code with operator or scheduler."""
     yield
-    used = getattr(request.node, "funcargs", {})
-    project = used.get("project") or (used["operated"].project if "operated" in used else None)
-    if isinstance(project, Project):
+    if project := cluster_of(request.node):
         assert check_nodes(project.get("nodes"), project.get("pods")) == []
 
 
