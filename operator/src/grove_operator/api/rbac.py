@@ -89,6 +89,7 @@ def scheduler_rules() -> list[Json]:
         rule("", ("nodes",), READ),
         rule("", ("pods",), (*READ, "delete")),  # a gang that stays partly bound is taken back
         rule("", ("persistentvolumes", "persistentvolumeclaims"), READ),  # where bound volumes can be used
+        rule("topology.node.k8s.io", ("noderesourcetopologies",), READ),  # NUMA zones
         rule("", ("pods/binding",), ("create",)),
         rule("", ("pods/status",), ("patch",)),
         rule("", ("events",), ("create", "patch")),

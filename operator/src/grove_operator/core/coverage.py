@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from grove_operator.api.conditions import condition
-from grove_operator.api.constants import CONDITION_NODES_COVERED
+from grove_operator.api.constants import CONDITION_NODES_COVERED, DOMAIN_NUMA
 from grove_operator.api.kinds import Json
 
 
@@ -27,9 +27,11 @@ class LevelCoverage:
 
 
 def coverage(binding: Json, labels: Collection[Mapping[str, str]]) -> list[LevelCoverage]:
-    """One entry for each level, broadest first; `labels` are those of every node. An empty value counts as none."""
+    """One entry for each level of labels, broadest first; `labels` are every node's. An empty value counts as none."""
     found = []
     for level in binding["spec"].get("levels") or ():
+        if level["domain"] == DOMAIN_NUMA:
+            continue
         values = [value for node in labels if (value := node.get(level["key"]))]
         found.append(LevelCoverage(level["domain"], level["key"], len(values), len(set(values))))
     return found

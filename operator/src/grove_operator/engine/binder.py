@@ -21,6 +21,7 @@ from grove_operator.api.constants import LABEL_POD_GANG, SCHEDULER_NAME
 from grove_operator.api.kinds import (
     CLUSTER_TOPOLOGY_BINDING,
     NODE,
+    NODE_RESOURCE_TOPOLOGY,
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     POD,
@@ -35,6 +36,7 @@ from grove_operator.engine.pod_needs import PodTrimmer
 from grove_operator.engine.ports import Clock, KubeApi
 from grove_operator.engine.recording import Record, record
 from grove_operator.engine.scheduling_feed import DRAIN_S, STARVING_S, Feed, waits
+from grove_operator.engine.scheduling_zones import trim_report
 from grove_operator.engine.telling import Stores, Teller
 from grove_operator.scheduler.model import Assignment, Decision, Gang, Policy
 from grove_operator.scheduler.solve import schedule
@@ -86,6 +88,9 @@ class GangScheduler:
         self.nodes = Informer(api, clock, NODE, self._node_changed, trim=view.trim_node)
         self.claims = Informer(api, clock, PERSISTENT_VOLUME_CLAIM, self._volume_changed, trim=view.trim_claim)
         self.volumes = Informer(api, clock, PERSISTENT_VOLUME, self._volume_changed, trim=view.trim_volume)
+        self.zones = Informer(
+            api, clock, NODE_RESOURCE_TOPOLOGY, self._zones_changed, trim=trim_report, is_optional=True
+        )
         self.trimmer = PodTrimmer(view.volume_at(self.claims.get, self.volumes.get))
         self.pods = Informer(api, clock, POD, self._pod_changed, trim=self.trimmer)
         self.gangs = Informer(api, clock, POD_GANG, self._gang_changed)
@@ -109,7 +114,7 @@ class GangScheduler:
         self._is_trying_harder = False
 
     async def run(self) -> None:
-        informers = (self.nodes, self.topologies, self.claims, self.volumes, self.pods, self.gangs)
+        informers = (self.nodes, self.topologies, self.claims, self.volumes, self.pods, self.zones, self.gangs)
         running = [asyncio.create_task(informer.run()) for informer in informers]
         loop = asyncio.create_task(self._loop(informers))
         try:
@@ -144,6 +149,10 @@ class GangScheduler:
             self.on_labels()
         if self.feed.node(old, new):
             self._wake.set()
+
+    def _zones_changed(self, old: Json | None, new: Json | None) -> None:
+        self.feed.zones(old, new)
+        self._wake.set()
 
     def _topology_changed(self, old: Json | None, new: Json | None) -> None:
         if self.feed.topology(old, new):

@@ -19,6 +19,7 @@ import numpy as np
 from grove_operator.api.kinds import Json
 from grove_operator.engine import scheduling_view as view
 from grove_operator.engine.scheduling_status import RefusalKey, refusal_key
+from grove_operator.engine.scheduling_zones import Zones
 from grove_operator.scheduler.model import Decision, Gang, Node, Policy, Refusal, Snapshot, Topology
 from grove_operator.scheduler.solve import Solver, turn
 
@@ -41,6 +42,7 @@ class Feed:
         self.waiting_since: dict[str, float] = {}
         """When each gang was first refused a place for its minima."""
         self._nodes: dict[str, Node] = {}
+        self._zones = Zones()
         self._topologies: dict[str, Topology] = {}
         self._is_other_cluster = True
         self._are_other_topologies = True
@@ -60,9 +62,16 @@ class Feed:
             self._is_other_cluster = True
         else:
             self._is_other_cluster |= name not in self._nodes
-            self._nodes[name] = new["node"]
+            self._nodes[name] = self._zones.on(new["node"])
             self._changed.add(name)
         return True
+
+    def zones(self, old: Json | None, new: Json | None) -> None:
+        """A node's report on its NUMA zones."""
+        name = self._zones.report(old, new, self.usage)
+        if name in self._nodes:
+            self._nodes[name] = self._zones.on(replace(self._nodes[name], zones=(), zoned=()))
+            self._changed.add(name)
 
     def topology(self, old: Json | None, new: Json | None) -> bool:
         if old and new and old["topology"] == new["topology"]:

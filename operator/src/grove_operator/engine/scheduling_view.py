@@ -15,6 +15,7 @@ from grove_operator.engine.pod_needs import VolumeAt, volume_affinity
 from grove_operator.scheduler.explain import Holding
 from grove_operator.scheduler.liking import PACKINGS
 from grove_operator.scheduler.model import (
+    Amounts,
     Claim,
     Constraint,
     Gang,
@@ -89,7 +90,11 @@ def trim_topology(binding: Json) -> Json:
     meta = binding["metadata"]
     return {
         "metadata": {"name": meta["name"], "resourceVersion": meta["resourceVersion"]},
-        "topology": Topology(meta["name"], tuple(level["key"] for level in levels)),
+        "topology": Topology(
+            meta["name"],
+            tuple(level["key"] for level in levels if level.get("domain") != c.DOMAIN_NUMA),
+            next((level["key"] for level in levels if level.get("domain") == c.DOMAIN_NUMA), ""),
+        ),
     }
 
 
@@ -111,6 +116,8 @@ class Usage:
         self.amounts: dict[str, Counter[str]] = defaultdict(Counter)
         self.claims: dict[str, Counter[Claim]] = defaultdict(Counter)
         self._held: dict[str, tuple[str, Needs]] = {}
+        self._starting: dict[str, tuple[str, Needs]] = {}
+        """What is held by pods that don't run yet."""
         self.assumed: dict[str, str] = {}
         self.changed: set[str] = set()
         """Nodes whose usage changed since somebody cleared this."""
@@ -122,25 +129,41 @@ class Usage:
             self.observe(old, None)
         if new is None or is_over(new):
             self.assumed.pop(uid, None)
+            self._starting.pop(uid, None)
             return self._hold(uid, None)
         if new["node"]:
             self.assumed.pop(uid, None)
-            return self._hold(uid, (new["node"], new["needs"]))
+            now = (new["node"], new["needs"])
+            if new["phase"] == "Running":
+                self._starting.pop(uid, None)
+            else:
+                self._starting[uid] = now
+            return self._hold(uid, now)
         return self._hold(uid, (self.assumed[uid], new["needs"]) if uid in self.assumed else None)
 
     def assume(self, pod: Json, node: str) -> None:
         uid = pod["metadata"]["uid"]
         self.assumed[uid] = node
+        self._starting[uid] = (node, pod["needs"])
         self._hold(uid, (node, pod["needs"]))
 
     def forget(self, uid: str) -> None:
         """The assumed binding didn't come to be."""
         if self.assumed.pop(uid, None) is not None:
+            self._starting.pop(uid, None)
             self._hold(uid, None)
 
     def held_on(self, node: str) -> tuple[list[tuple[str, int]], list[Claim]]:
         """Amounts per resource and claims on a node."""
         return list(self.amounts[node].items()), sorted(k for k, v in self.claims[node].items() if v > 0)
+
+    def running_on(self, node: str) -> Amounts:
+        """What pods that run hold on a node, without those that are only bound yet."""
+        amounts = Counter(self.amounts[node])
+        for where, needs in self._starting.values():
+            if where == node:
+                amounts.subtract(dict(needs.requests))
+        return tuple(sorted((k, v) for k, v in amounts.items() if v > 0))
 
     def _hold(self, uid: str, now: tuple[str, Needs] | None) -> bool:
         before = self._held.get(uid)
@@ -196,6 +219,8 @@ def with_usage(node: Node, usage: Usage) -> Node:
         taints=node.taints,
         unschedulable=node.unschedulable,
         ready=node.ready,
+        zones=node.zones,
+        zoned=node.zoned,
     )
 
 

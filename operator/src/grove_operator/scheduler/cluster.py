@@ -17,7 +17,7 @@ DEFAULT = "default"
 class Cluster:
     def __init__(self, snapshot: Snapshot, policy: Policy) -> None:
         self.policy = policy
-        self._searches: dict[tuple[str, tuple[str, ...]], Search] = {}
+        self._searches: dict[tuple[str, tuple[str, ...], str], Search] = {}
         self._plain: dict[frozenset[str], tuple[str, ...]] = {}
         self.set_topologies(snapshot.topologies)
         self.replace(snapshot.nodes)
@@ -37,22 +37,22 @@ class Cluster:
         is_better = self.table.update(node)
         if before.labels != node.labels:
             self._plain.clear()
-            for (name, keys), search in list(self._searches.items()):
+            for asked, search in list(self._searches.items()):
                 if path(before, search.index.keys) != path(node, search.index.keys):
-                    del self._searches[name, keys]
+                    del self._searches[asked]
             return True
         return is_better
 
     def search(self, gang: Gang, base: Gang | None) -> Search:
         """The search along the gang's topology. Raises ScopeError when there is no such topology."""
-        name, keys = self._topology(gang, base)
-        found = self._searches.get((name, keys))
+        asked = self._topology(gang, base)
+        found = self._searches.get(asked)
         if found is None:
-            index = TopologyIndex(self.table.nodes, name, keys)
-            found = self._searches[name, keys] = Search(Capacity(self.table, index), self.policy)
+            index = TopologyIndex(self.table.nodes, *asked)
+            found = self._searches[asked] = Search(Capacity(self.table, index), self.policy)
         return found
 
-    def _topology(self, gang: Gang, base: Gang | None) -> tuple[str, tuple[str, ...]]:
+    def _topology(self, gang: Gang, base: Gang | None) -> tuple[str, tuple[str, ...], str]:
         """The annotated topology, else `default`, else the only one, else the label keys that the gang itself names."""
         name = gang.topology or (base.topology if base else None)
         if name and name not in self.topologies:
@@ -66,8 +66,8 @@ class Cluster:
         if chosen is None and len(self.topologies) == 1:
             chosen = next(iter(self.topologies.values()))
         if chosen is not None:
-            return chosen.name, chosen.keys
-        return "(node labels)", self._plain_keys([gang, base] if base else [gang])
+            return chosen.name, chosen.keys, chosen.zone
+        return "(node labels)", self._plain_keys([gang, base] if base else [gang]), ""
 
     def _plain_keys(self, gangs: Sequence[Gang]) -> tuple[str, ...]:
         """Keys named by the gangs that some node carries, those with fewer values first: they are the broader ones."""

@@ -67,6 +67,8 @@ def decide(search: Search, tree: Scope, *, columns: int, nodes: int, bounds: Seq
     The table stays as it is. `search.ready(tree)` is done here. Scopes that have a bound are no copies of others.
     """
     search.ready(tree)
+    if any(shape.zoned for shape, _ in tree.ask):
+        return "undecided"  # zones inside a host are not in the program
     program = _Program(search, columns)
     cut = _Cut(tree, [bound.scope for bound in bounds])
     root = cut.template(tree, 1)

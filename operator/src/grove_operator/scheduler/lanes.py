@@ -107,6 +107,7 @@ class Lanes:
         self._unused = np.where(asked == 0, UNUSED, 0)[:, :, None]
         self._masks = np.array([s.mask for s in self.shapes])
         self._claiming = [i for i, s in enumerate(self.shapes) if s.claims]
+        self._zoned = [i for i, s in enumerate(self.shapes) if s.zoned]
         self._exclusive = [i for i in self._claiming if self.shapes[i].is_exclusive]
         self._needs: dict[tuple[tuple[int, int], ...], Need] = {}
         empty = self._lowest(table.alloc[:, self._columns].max(axis=0, initial=0)[:, None])[:, 0]
@@ -157,6 +158,9 @@ class Lanes:
                 for at, there in claimed:
                     if values[i, at] and claims_collide(self.shapes[i].claims, there):
                         values[i, at] = 0
+        for i in self._zoned:
+            for at in np.flatnonzero(values[i]).tolist():
+                values[i, at] = min(int(values[i, at]), self.table.zones_for(int(rows[at]), self.shapes[i]))
         if self._joint:
             values[count : count + len(self._joint)] *= np.logical_or.reduce(shapes, axis=0)
         return values

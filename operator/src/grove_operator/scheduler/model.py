@@ -72,7 +72,10 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node with what is in use on it by all bound pods, of whatever scheduler (resource `pods` counts them)."""
+    """A node with what is in use on it by all bound pods, of whatever scheduler (resource `pods` counts them).
+
+    `zones` is what was free in each NUMA zone by the last report, `zoned` what of `used` that report knew of.
+    """
 
     name: str
     labels: dict[str, str]
@@ -82,14 +85,17 @@ class Node:
     taints: tuple[Taint, ...] = ()
     unschedulable: bool = False
     ready: bool = True
+    zones: tuple[Amounts, ...] = ()
+    zoned: Amounts = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Node label keys from broad to narrow."""
+    """Node label keys from broad to narrow; `zone` is the key that stands for a NUMA zone of a host, '' for none."""
 
     name: str
     keys: tuple[str, ...]
+    zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ class Shape:
     """Interned needs: `request[R]`, `mask[N]` = may run there at all. Pods of one shape are interchangeable.
 
     A *unit* is several pods that must share one node, as one shape: `parts` are its pods' shapes with their counts.
+    A unit that is `zoned` must have one NUMA zone of the node to itself (`zones`).
     `asked` lists the (column, amount) pairs of the request that aren't zero.
     At most one pod of an `exclusive` shape fits on a node: its claims (host ports, anti-affinity) exclude its like.
     """
@@ -41,6 +42,7 @@ class Shape:
     needs: Needs | None = None
     parts: tuple[tuple[Shape, int], ...] = ()
     is_possible: bool = True
+    zoned: bool = False
 
     @property
     def is_exclusive(self) -> bool:
@@ -107,12 +109,12 @@ class NodeTable:
         self._by_id[id(needs)] = (needs, shape)
         return shape
 
-    def unit(self, parts: Iterable[tuple[Shape, int]]) -> Shape:
-        """All these pods on one node, as one shape."""
+    def unit(self, parts: Iterable[tuple[Shape, int]], *, zoned: bool = False) -> Shape:
+        """All these pods on one node, or in one NUMA zone of it, as one shape."""
         found = tuple(sorted(parts, key=lambda p: p[0].number))
-        if len(found) == 1 and found[0][1] == 1:
+        if len(found) == 1 and found[0][1] == 1 and not zoned:
             return found[0][0]
-        key = tuple((s.number, n) for s, n in found)
+        key = (zoned, *((s.number, n) for s, n in found))
         shape = self.shapes.get(key)
         if shape is None:
             claims = tuple(claim for s, _ in found for claim in s.claims)
@@ -125,7 +127,9 @@ class NodeTable:
             for part, n in found:
                 request += n * part.request
                 mask &= part.mask
-            shape = Shape(len(self.shapes), request, _asked(request), mask, claims, parts=found, is_possible=possible)
+            shape = Shape(
+                len(self.shapes), request, _asked(request), mask, claims, None, found, is_possible=possible, zoned=zoned
+            )
             self.shapes[key] = shape
         return shape
 
@@ -173,7 +177,38 @@ class NodeTable:
         if (allocatable != self.alloc[row]).any():
             self.statics += 1
             self.alloc[row] = allocatable
+        if (before.zones, before.zoned) != (node.zones, node.zoned):
+            self.learn({r for amounts in (*node.zones, node.zoned) for r, _ in amounts})
+            self._mark_dirty(np.array([row], dtype=np.int64))
+            is_better = True
         return self.use(node.name, node.used, node.used_claims) or is_better
+
+    def zones_for(self, row: int, shape: Shape, free: Sequence[int] | None = None) -> int:
+        """How often a zoned shape fits into the node's NUMA zones; `free` of the node, when it isn't the table's.
+
+        Nobody tells which zone a pod came to be in before the next report: what was taken since the last one counts
+        against every zone.
+        """
+        return sum(
+            max(min((left // amount for _, amount, left in zone), default=0), 0)
+            for zone in self._zones(row, shape, self.free[row].tolist() if free is None else free)
+        )
+
+    def zone_gaps(self, row: int, shape: Shape) -> list[tuple[float, int, str]]:
+        """For each NUMA zone of the node what it lacks most for one zoned shape: share, amount, resource."""
+        found = []
+        for zone in self._zones(row, shape, self.free[row].tolist()):
+            lacks = [((amount - left) / amount, amount - left, r) for r, amount, left in zone if left < amount]
+            found.append(max(lacks, default=(0.0, 0, "pods")))
+        return found
+
+    def _zones(self, row: int, shape: Shape, free: Sequence[int]) -> list[list[tuple[str, int, int]]]:
+        """(resource, asked, left) in each zone, for what zones have of what is asked."""
+        node, known = self.nodes[row], dict(self.nodes[row].zoned)
+        kept = {r for amounts in node.zones for r, _ in amounts}
+        asked = [(self.resources[c], amount, c) for c, amount in shape.asked if self.resources[c] in kept]
+        since = {r: max(int(self.alloc[row, c]) - free[c] - known.get(r, 0), 0) for r, _, c in asked}
+        return [[(r, n, z.get(r, 0) - since[r]) for r, n, _ in asked] for z in map(dict, node.zones)]
 
     def use(self, name: str, used: Iterable[tuple[str, int]], claims: Sequence[Claim] = ()) -> bool:
         """What is in use on a node now, every resource of it known; True when there is more room than before.

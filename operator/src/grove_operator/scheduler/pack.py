@@ -31,6 +31,8 @@ EXHAUSTIVE_CELLS = 2_000_000
 class _Left:
     """What is left on one host that this packing has put pods on already."""
 
+    table: NodeTable
+    row: int
     free: list[int]
     claims: list[Claim]
 
@@ -38,6 +40,8 @@ class _Left:
         if shape.claims and claims_collide(shape.claims, self.claims):
             return 0
         most = min((self.free[c] // amount for c, amount in shape.asked), default=hosts.BASE)
+        if shape.zoned:
+            most = min(most, self.table.zones_for(self.row, shape, self.free))
         return min(most, 1) if shape.is_exclusive else max(most, 0)
 
     def take(self, shape: Shape, n: int) -> None:
@@ -119,7 +123,8 @@ class Packer:
                     left = local.get(position)
                     if left is None:
                         row = int(self.index.perm[position])
-                        left = local[position] = _Left(self.table.free[row].tolist(), [*self.table.claims[row]])
+                        free, claims = self.table.free[row].tolist(), [*self.table.claims[row]]
+                        left = local[position] = _Left(self.table, row, free, claims)
                     left.take(shape, count)
         return slots
 
@@ -143,7 +148,7 @@ class Packer:
     def _exhaustive(self, ask: Demand, positions: Ints) -> list[Slot] | None:
         """Depth first over single pods, hosts with equal free amounts tried once; gives up after some steps."""
         lanes = self.lanes
-        if any(s.claims for s, _ in ask):
+        if any(s.claims or s.zoned for s, _ in ask):
             return None
         usable = np.any([lanes.k[lanes.lane[id(s)]][positions] > 0 for s, _ in ask], axis=0)
         positions = positions[usable]

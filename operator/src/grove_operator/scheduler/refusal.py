@@ -78,6 +78,8 @@ def _no_node(gang: Gang, scope: Scope, needs: Needs, n: int, search: Search, pod
 
 
 def _insufficient(gang: Gang, scope: Scope, search: Search, pods: tuple[str, ...]) -> Refusal:
+    if (without := _no_zone(gang, scope, search, pods)) is not None:
+        return without
     level = scope.required
     gaps = _gaps(scope, level, search)
     name = search.index.level_name(level)
@@ -99,6 +101,37 @@ def _insufficient(gang: Gang, scope: Scope, search: Search, pods: tuple[str, ...
         closest=tuple(Closest(g.name, g.fits, scope.pods) for g in gaps[:EXAMINED]),
         resource=best.resource,
         short=best.short,
+        pods=pods,
+    )
+
+
+def _no_zone(gang: Gang, scope: Scope, search: Search, pods: tuple[str, ...]) -> Refusal | None:
+    """Hosts would do, but no NUMA zone of theirs; None when that is not the reason."""
+    unit, table = scope.unit, search.table
+    if unit is None or not unit.zoned:
+        return None
+    hosts = np.flatnonzero(_fits(unit, table.free, np.arange(len(table)), table)).tolist()
+    gaps = [(*gap, table.nodes[row].name) for row in hosts for gap in table.zone_gaps(row, unit)]
+    if not hosts:
+        return None
+    level = search.index.zone
+    head = f"{scope.name} needs {scope.pods} pods in one NUMA zone ({level})"
+    if not gaps:
+        message = (
+            f"{head}: none of the {len(hosts)} hosts with room has a NodeResourceTopology with zones; have one made "
+            "for each node, or require kubernetes.io/hostname"
+        )
+        return Refusal(gang.key, "UnknownLevel", scope.name, message, level=level, pods=pods)
+    _, short, resource, node = min(gaps)
+    return Refusal(
+        gang.key,
+        "Insufficient",
+        scope.name,
+        f"{head}: the best one, on {node}, is short of {spell(resource, short)}",
+        level=level,
+        closest=(Closest(node, 0, scope.pods),),
+        resource=resource,
+        short=short,
         pods=pods,
     )
 

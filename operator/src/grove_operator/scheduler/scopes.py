@@ -42,6 +42,8 @@ class Scope:
     what these come to on the lanes. `anchors`: rows of nodes where members run already, one for each member.
     `signature` is equal for scopes that ask for the same. `labelled`: the finest label level that the scope or a part
     of it requires: its nodes need the labels down to that level even where it sits on a single host.
+    `zoned`: all in one NUMA zone. `is_picky`: a unit that can't float inside a broader domain, as not every host there
+    will do.
     """
 
     name: str
@@ -62,6 +64,8 @@ class Scope:
     unit: Shape | None = None
     signature: tuple[object, ...] = ()
     labelled: int = 0
+    zoned: bool = False
+    is_picky: bool = False
     inner: dict[int, list[tuple[Scope, int]]] = field(default_factory=dict)
 
     @property
@@ -93,7 +97,7 @@ class Scope:
 
     def _narrower(self, level: int) -> Iterator[Scope]:
         for child in self.children:
-            if child.demand and child.unit is None:
+            if child.demand and (child.unit is None or child.is_picky):
                 if child.required > level:
                     yield child
                 else:
@@ -168,7 +172,9 @@ def narrower(scope: Scope, level: int) -> Iterator[Scope]:
 
 def is_loose(scope: Scope, level: int) -> bool:
     """It needs no domain of its own inside one of this level (a unit needs a host, which packing sees to)."""
-    return scope.unit is not None or (scope.is_leaf and max(scope.required, scope.wished) <= level)
+    return (scope.unit is not None and not scope.is_picky) or (
+        scope.is_leaf and max(scope.required, scope.wished) <= level
+    )
 
 
 class _Builder:
@@ -208,7 +214,8 @@ class _Builder:
         required = max(required, own_required)
         # A parent's wish isn't the child's: the child only inherits what it can't avoid.
         labelled = max((level for level in asked if level < self.index.host), default=0)
-        return Scope(name, required, max(own_wished, required), True, labelled=labelled)
+        zoned = bool(constraint.required) and constraint.required == self.index.zone
+        return Scope(name, required, max(own_wished, required), True, labelled=labelled, zoned=zoned)
 
     def rows(self, gang: Gang, members: Iterable[Member]) -> list[int]:
         """Rows of the nodes where members run; a node that is gone anchors nothing."""
@@ -258,10 +265,15 @@ class _Builder:
         own = scope.required if scope.required < self.index.host else 0
         scope.labelled = max([own, scope.labelled, *(c.labelled for c in scope.children)])
         is_anywhere = self.index.is_real[scope.labelled]  # else a host is chosen by its labels too, as a domain is
-        if scope.required == self.index.host and scope.demand and not scope.anchors and is_anywhere:
-            scope.unit = self.table.unit(scope.demand)
-            scope.ask = [(scope.unit, 1)]
-            scope.ask_full = scope.ask if scope.full is scope.demand else [(self.table.unit(scope.full), 1)]
+        is_one = scope.required == self.index.host and bool(scope.demand) and not scope.anchors
+        if self.index.zone and not scope.zoned:
+            is_one = is_one and not any(s.unit is not None and s.unit.zoned for c in scope.children for s in c.walk())
+        if is_one and (is_anywhere or scope.zoned):
+            scope.is_picky = not is_anywhere
+            scope.unit = self.table.unit(scope.demand, zoned=scope.zoned)
+            scope.ask = scope.ask_full = [(scope.unit, 1)]
+            if scope.full is not scope.demand:
+                scope.ask_full = [(self.table.unit(scope.full, zoned=scope.zoned), 1)]
         elif scope.is_leaf:
             scope.unit, scope.ask, scope.ask_full = None, scope.demand, scope.full
         else:

@@ -22,8 +22,8 @@ Path = tuple[tuple[bool, str], ...]
 
 
 class TopologyIndex:
-    def __init__(self, nodes: Sequence[Node], name: str, keys: Sequence[str]) -> None:
-        self.name, self.keys = name, tuple(keys)
+    def __init__(self, nodes: Sequence[Node], name: str, keys: Sequence[str], zone: str = "") -> None:
+        self.name, self.keys, self.zone = name, tuple(keys), zone
         self.host = len(keys) + 1
         self.paths = [path(node, self.keys) for node in nodes]
         order = sorted(range(len(nodes)), key=lambda i: (self.paths[i], nodes[i].name))
@@ -79,12 +79,12 @@ class TopologyIndex:
         return np.concatenate(first), np.concatenate(end)
 
     def level(self, key: str | None) -> int | None:
-        """Level of a node label key: None when no such level; the hostname is always one."""
+        """Level of a node label key: None when no such level; the hostname is always one. A NUMA zone is of a host."""
         if not key:
             return 0
         if key in self.keys:
             return self.keys.index(key) + 1
-        return self.host if key == HOSTNAME else None
+        return self.host if key in (HOSTNAME, self.zone) else None
 
     def level_name(self, level: int) -> str:
         if level == 0:

@@ -15,6 +15,7 @@ OPTIONAL: dict[str, type[ApiError]] = {
     kinds.DYNAMO_GRAPH_DEPLOYMENT.kind: NotFound,  # Grove without Dynamo
     kinds.PERSISTENT_VOLUME.kind: ApiError,  # may be forbidden; pods with claims then show as not placeable
     kinds.PERSISTENT_VOLUME_CLAIM.kind: ApiError,
+    kinds.NODE_RESOURCE_TOPOLOGY.kind: ApiError,  # not served everywhere
     kinds.PRIORITY_CLASS.kind: ApiError,  # may be forbidden; pods carry their priority as a number too
 }
 

@@ -37,6 +37,7 @@ ROOTS = (kinds.DYNAMO_GRAPH_DEPLOYMENT, kinds.POD_CLIQUE_SET)
 READ: tuple[Kind, ...] = (
     kinds.NODE,
     kinds.PRIORITY_CLASS,
+    kinds.NODE_RESOURCE_TOPOLOGY,
     kinds.CLUSTER_TOPOLOGY_BINDING,
     kinds.PERSISTENT_VOLUME,
     kinds.PERSISTENT_VOLUME_CLAIM,

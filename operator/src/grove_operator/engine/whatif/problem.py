@@ -16,6 +16,7 @@ from grove_operator.api import kinds
 from grove_operator.api.kinds import Json, key_of
 from grove_operator.engine import scheduling_view as view
 from grove_operator.engine.pod_needs import PodTrimmer
+from grove_operator.engine.scheduling_zones import Zones, trim_report
 from grove_operator.engine.whatif.documents import InputError
 from grove_operator.engine.whatif.inputs import Inputs
 from grove_operator.scheduler.explain import Holding
@@ -58,7 +59,11 @@ def problem(inputs: Inputs) -> Problem:
     usage = view.Usage()
     for pod in pods.values():
         usage.observe(None, pod)
+    zones = Zones()
+    for report in inputs.all(kinds.NODE_RESOURCE_TOPOLOGY):
+        zones.report(None, _readable(trim_report, report), usage)
     nodes = [_readable(view.trim_node, node) for node in inputs.all(kinds.NODE)]
+    nodes = [{**node, "node": zones.on(node["node"])} for node in nodes]
     topologies = [_readable(view.trim_topology, binding) for binding in inputs.all(kinds.CLUSTER_TOPOLOGY_BINDING)]
     pod_gangs = [_with_initialized(g) for g in inputs.all(kinds.POD_GANG) if not _is_terminating(g)]
     referenced = {where for g in pod_gangs for _, where in _references(g)}

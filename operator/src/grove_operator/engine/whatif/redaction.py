@@ -50,6 +50,8 @@ def redacted(obj: Json, kind: Kind) -> Json:
         out["spec"], out["status"] = _picked(spec, ("volumeName",)), _picked(status, ("phase",))
     elif kind is kinds.PERSISTENT_VOLUME:
         out["spec"] = _picked(spec, ("nodeAffinity",))
+    elif kind is kinds.NODE_RESOURCE_TOPOLOGY:
+        out |= _picked(obj, ("zones",))
     elif kind is kinds.PRIORITY_CLASS:
         out |= _picked(obj, ("value", "globalDefault", "preemptionPolicy"))
     else:
