@@ -22,20 +22,10 @@ from grove_operator.sim.apiserver import Request
 from tests.golden.graph import inputs
 from tests.sim.shapes import clique, group, podcliqueset
 from tests.sim.world import World, world
-from tests.support.grove_elsewhere import Elsewhere
+from tests.support.grove_elsewhere import Elsewhere, defaulted
 
 HASH = "grove.io/pod-template-hash"
 SHAPES = ("worked-example", "disaggregated", "leader-worker", "several-groups", "explicit-order", "replicated-set")
-
-
-def defaulted(pcs: Json) -> Json:
-    """As the webhook of either operator leaves it."""
-    for entry in pcs["spec"]["template"]["cliques"]:
-        entry["spec"].setdefault("replicas", 1)
-        entry["spec"].setdefault("minAvailable", entry["spec"]["replicas"])
-        entry["spec"]["podSpec"].setdefault("restartPolicy", "Always")
-        entry["spec"]["podSpec"].setdefault("terminationGracePeriodSeconds", 30)
-    return pcs
 
 
 async def left_behind(w: World, pcs: Json) -> None:

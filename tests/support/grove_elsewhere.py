@@ -22,6 +22,16 @@ INFO = [
 ]
 
 
+def defaulted(pcs: Json) -> Json:
+    """As the webhook of either operator leaves it."""
+    for entry in pcs["spec"]["template"]["cliques"]:
+        entry["spec"].setdefault("replicas", 1)
+        entry["spec"].setdefault("minAvailable", entry["spec"]["replicas"])
+        entry["spec"]["podSpec"].setdefault("restartPolicy", "Always")
+        entry["spec"]["podSpec"].setdefault("terminationGracePeriodSeconds", 30)
+    return pcs
+
+
 def opaque(value: Any) -> str:
     """FNV-1a over a dump, in decimal digits, encoded as Kubernetes does: no vowels, no dash."""
     number = 0xCBF29CE484222325

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,44 @@ async def test_the_second_follows_at_once_when_the_first_is_told_to_end(
         await api.create(POD_CLIQUE_SET, "default", pod_clique_set("nobody-serves"))
     for name in ("operator-0", "operator-1"):
         assert "forbidden" not in serving.said(name)  # the service account's own rules suffice
+
+
+async def test_it_does_not_reconcile_beside_another_operator_and_says_so(
+    installation: Installation, api: HttpKubeApi
+) -> None:
+    """Whose Lease is in another namespace: it waits for its end, and ends when it comes back."""
+    lease = "grove-operator-leader-election"
+
+    async def theirs(holder: str) -> None:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        spec = {"holderIdentity": holder, "leaseDurationSeconds": 3600, "acquireTime": now, "renewTime": now}
+        await api.patch(LEASE, "nvidia", lease, {"spec": spec})
+
+    await api.create(NAMESPACE, None, {"metadata": {"name": "nvidia"}})
+    await api.create(LEASE, "nvidia", {"metadata": {"name": lease}, "spec": {}})
+    await theirs("their-pod_1")
+    process = installation.start("operator-2")
+    number = len(installation.processes)
+
+    async def is_told() -> bool:
+        return "their-pod_1" in (await installation.probe("/readyz", number))[1]
+
+    await eventually(is_told, f"/readyz names the other; {installation.said('operator-2')[-2000:]}")
+    said = "not reconciling beside NVIDIA's Grove operator in namespace nvidia (lease held by their-pod_1)"
+    assert said in installation.said("operator-2")
+    arguments = ["status", "--kubeconfig", str(installation.plane.kubeconfig)]
+    told = await asyncio.to_thread(CliRunner().invoke, cli, arguments)  # it has a loop of its own
+    assert "NVIDIA's Grove operator in namespace nvidia" in told.output
+    await theirs("")
+
+    async def is_ready() -> bool:
+        return (await installation.probe("/readyz", number))[0] == 200
+
+    await eventually(is_ready, f"it works when the other is gone; {installation.said('operator-2')[-2000:]}")
+    await theirs("their-pod_2")
+    assert await asyncio.to_thread(process.wait, 30) == 6, installation.said("operator-2")[-2000:]
+    assert "lease held by their-pod_2" in installation.said("operator-2")
+    assert "forbidden" not in installation.said("operator-2")
 
 
 async def test_the_scheduler_leads_records_its_decisions_and_ends_well(

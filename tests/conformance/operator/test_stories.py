@@ -25,7 +25,10 @@ from grove_operator.api.kinds import (
     KAI_TOPOLOGY,
     NAMESPACE,
     POD,
+    POD_CLIQUE,
     POD_CLIQUE_SET,
+    POD_GANG,
+    SCALING_GROUP,
     Json,
     Kind,
 )
@@ -40,6 +43,7 @@ from tests.golden.graph import KINDS, OPTIONAL, STORIES, expectation, faults, in
 from tests.golden.record import play
 from tests.sim.world import BindEverything
 from tests.support.deployed import until
+from tests.support.grove_elsewhere import Elsewhere, defaulted
 
 pytestmark = pytest.mark.needs_tools
 PATIENCE_S = 60.0
@@ -185,3 +189,57 @@ def _untimed(value: Any) -> Any:
 
 def test_nothing_is_written_once_all_stories_are_told(played: Played) -> None:
     assert played.writes_at_rest == {}
+
+
+async def test_a_workload_of_groves_own_operator_is_taken_over_with_every_pod(plane: BareControlPlane) -> None:
+    """As it leaves one on this very server, which checks schemas and fills in defaults; then a change rolls a role."""
+    clock, place = RealClock(), "take-over"
+    pcs = defaulted(inputs("worked-example")[0])
+    pcs["metadata"]["namespace"] = place
+    async with HttpKubeApi.from_kubeconfig(plane.kubeconfig) as api:
+        await api.create(NAMESPACE, None, {"metadata": {"name": place}})
+
+        async def put(obj: Json) -> Json:
+            kind, status = BY_KIND[obj["kind"]], obj.pop("status", None)
+            made = await api.create(kind, place, obj)
+            if status:
+                name = obj["metadata"]["name"]
+                made = await api.patch(kind, place, name, {"status": status}, subresource="status")
+            return {**made, "kind": kind.kind, "apiVersion": kind.api_version}
+
+        async def found(*kinds: Kind) -> list[Json]:
+            return [obj for kind in kinds for obj in (await api.list(kind, namespace=place)).items]
+
+        async def uids(*kinds: Kind) -> set[str]:
+            return {obj["metadata"]["uid"] for obj in await found(*kinds)}
+
+        async def is_taken_over() -> bool:
+            labelled = [obj["metadata"]["labels"]["grove.io/pod-template-hash"] for obj in await found(POD, POD_CLIQUE)]
+            sets = await found(POD_CLIQUE_SET, SCALING_GROUP, POD_CLIQUE)
+            return all(one.startswith("v1-") for one in labelled) and not any(
+                o["metadata"].get("finalizers") for o in sets
+            )
+
+        await Elsewhere(put).leave(pcs)
+        kinds = (POD, POD_CLIQUE, SCALING_GROUP, POD_GANG)
+        before, frontends = (
+            await uids(*kinds),
+            {p["metadata"]["uid"] for p in await found(POD) if "fe" in p["spec"]["hostname"]},
+        )
+        async with running(api, clock, Settings()):
+            await until(is_taken_over, PATIENCE_S, every_s=0.2)
+            assert await uids(*kinds) == before
+            live = await api.get(POD_CLIQUE_SET, place, "svc")
+            assert "updateProgress" not in live["status"]
+            cliques = live["spec"]["template"]["cliques"]
+            cliques[0]["spec"]["podSpec"]["containers"][0]["image"] = "newer"
+            await api.patch(POD_CLIQUE_SET, place, "svc", {"spec": {"template": {"cliques": cliques}}})
+
+            async def is_rolled_out() -> bool:
+                status = (await api.get(POD_CLIQUE_SET, place, "svc"))["status"]
+                return (
+                    bool((status.get("updateProgress") or {}).get("updateEndedAt")) and status["updatedReplicas"] == 1
+                )
+
+            await until(is_rolled_out, PATIENCE_S, every_s=0.2)
+            assert before - await uids(*kinds) == frontends

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from grove_operator.api.constants import OPERATOR_LEASE, SCHEDULER_LEASE
+from grove_operator.api.constants import OPERATOR_LEASE, OPERATOR_NAME, SCHEDULER_LEASE
 from grove_operator.api.kinds import Json
 
 READ = ("get", "list", "watch")
@@ -66,6 +66,8 @@ def operator_rules(
         rule("", ("namespaces",), READ),
         rule("rbac.authorization.k8s.io", ("roles", "rolebindings"), KEEP),
         rule("autoscaling", ("horizontalpodautoscalers",), KEEP),
+        rule("coordination.k8s.io", ("leases",), ("list",), (OPERATOR_LEASE,)),  # of other operators, by field selector
+        rule("apps", ("deployments",), ("list",), (OPERATOR_NAME,)),
         rule("apiextensions.k8s.io", ("customresourcedefinitions",), READ),
         rule("apiextensions.k8s.io", ("customresourcedefinitions",), ("patch",), CONVERTED_CRDS),
         rule(

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from grove_operator.api.constants import ANNOTATION_LEASE_HOLDER
 from grove_operator.api.kinds import LEASE, Json
 from grove_operator.engine.ports import AlreadyExists, ApiError, Clock, Conflict, KubeApi, NotFound
 
@@ -56,6 +57,15 @@ class LeaseElection:
         self._seen: Json | None = None
         self._seen_at = 0.0
         self.is_leader = False
+
+    @property
+    def lease(self) -> Json | None:
+        """As it was last seen or written."""
+        return self._seen
+
+    @property
+    def namespace(self) -> str:
+        return self._namespace
 
     async def acquire(self) -> None:
         """Returns once the Lease is ours. API errors are waited out."""
@@ -112,7 +122,7 @@ class LeaseElection:
                 return False
             transitions = int(self._seen["spec"].get("leaseTransitions") or 0)
             taken_over = _holder(self._seen) != self.identity
-            await self._patch({**self._record(), "leaseTransitions": transitions + int(taken_over)})
+            await self._patch({**self._record(), "leaseTransitions": transitions + int(taken_over)}, self._signature())
             return True
         except (AlreadyExists, Conflict):
             return False
@@ -162,10 +172,10 @@ class LeaseElection:
         duration_s = float(spec.get("leaseDurationSeconds") or self._timing.lease_duration_s)
         return self._clock.monotonic() - self._seen_at >= duration_s
 
-    async def _patch(self, spec: Json) -> None:
+    async def _patch(self, spec: Json, metadata: Json | None = None) -> None:
         assert self._seen is not None  # noqa: S101 - looked before
         precondition = {"resourceVersion": self._seen["metadata"]["resourceVersion"]}
-        body: Json = {"metadata": precondition, "spec": spec}
+        body: Json = {"metadata": {**precondition, **(metadata or {})}, "spec": spec}
         self._note(await self._api.patch(LEASE, self._namespace, self._name, body))
 
     def _record(self) -> Json:
@@ -177,8 +187,12 @@ class LeaseElection:
             "renewTime": now,
         }
 
+    def _signature(self) -> Json:
+        """By which others of this project know who it is."""
+        return {"annotations": {ANNOTATION_LEASE_HOLDER: self.identity}}
+
     def _fresh_lease(self) -> Json:
-        meta = {"name": self._name, "namespace": self._namespace}
+        meta = {"name": self._name, "namespace": self._namespace, **self._signature()}
         spec = {**self._record(), "leaseTransitions": 0}
         return {"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": meta, "spec": spec}
 

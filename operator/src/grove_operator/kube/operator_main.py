@@ -2,7 +2,8 @@
 
     main thread     certificates, Lease, the engine's loop          own threads: kopf (roots, admission), probes
 
-Order: configuration, certificates, probes, kopf, Lease, engine. Every replica answers admission; the leader reconciles.
+Order: configuration, certificates, probes, kopf, other operators gone, Lease, engine. Every replica answers admission;
+the leader reconciles.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ import kopf
 
 from grove_operator.api.authorizer import trusted_users
 from grove_operator.api.config import OperatorConfiguration
-from grove_operator.api.kinds import COMPUTE_DOMAIN
+from grove_operator.api.kinds import COMPUTE_DOMAIN, Json
 from grove_operator.core.settings import Settings
 from grove_operator.dynamo.settings import DynamoSettings
 from grove_operator.engine.operator import Operator
@@ -34,6 +35,8 @@ from grove_operator.kube.live_reads import LiveReads
 from grove_operator.kube.metrics import Metrics, probe_sites
 from grove_operator.kube.neighbour import DynamoSwitch
 from grove_operator.kube.process import EXIT_NVLINK, Process, StartError
+from grove_operator.kube.rival import LOOK_S as RIVAL_LOOK_S
+from grove_operator.kube.rival import RivalWatch
 from grove_operator.kube.roots import RootAudit, RootInbox, live_uids, watch_roots
 from grove_operator.kube.selfcheck import SelfCheck
 from grove_operator.kube.webhooks import SERVED, serve_admission
@@ -79,6 +82,8 @@ async def operate(this: Process) -> None:
         )
         settings = this.config.leader_election
         election = this.election(settings.resource_name) if settings.enabled else None
+        rivals = RivalWatch(this.api, this.clock, election.namespace if election else this.namespace)
+        health.readiness["rival"] = rivals.fault
         metrics = Metrics(
             this.request_log,
             "operator",
@@ -99,14 +104,27 @@ async def operate(this: Process) -> None:
             keeper = CrdKeeper(this.api, this.clock, this.namespace, webhooks.port, files.files.ca.read_bytes)
             this.supervisor.start("the keeper of conversions", _once_admitted(kopf_thread, keeper))
 
+        def lease() -> Json | None:
+            return election.lease if election else None
+
         async def reconcile() -> None:
+            await rivals.check(lease())
+            this.supervisor.start("the look for other operators", _watch(rivals, lease))
             inbox.attach(asyncio.get_running_loop(), operator.deliver)
             this.supervisor.start("the engine", operator.run())
             audit = RootAudit(inbox, this.clock, lambda kind: live_uids(this.api, kind))
             this.supervisor.start("the audit of roots", audit.run())
             await this.supervisor.until_stopped()
 
+        await this.supervisor.during(rivals.until_alone())
         await process.lead(this, election, reconcile)
+
+
+async def _watch(rivals: RivalWatch, lease: Callable[[], Json | None]) -> None:
+    """Until one is found."""
+    while True:
+        await asyncio.sleep(RIVAL_LOOK_S)
+        await rivals.check(lease())
 
 
 async def _once_admitted(kopf_thread: KopfThread, keeper: CrdKeeper) -> None:
