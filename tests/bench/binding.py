@@ -6,24 +6,29 @@ fill      one-pod gangs of 1 GPU (kai-fill)               from the first gang th
 one gang  a single gang of 512 pods (kai-512)             to the last pod that is bound
 fours     gangs of 4 pods, rack required (k8s-tas)
 latency   one gang of 4 at a time on an idle cluster: last pod ungated to last pod bound
-null      the same bindings sent by a bare client, 64 in flight, to the same server: the floor
+null      the same bindings sent by a bare client, 64 in flight, to the same server
+floor     the same, and the gangs' Initialized beside them, which start every gang: what no scheduler can do without
+
+The CPU times are those of scheduler, bench (which starts the gangs and watches the pods), API server and etcd.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from grove_operator.api.kinds import POD, POD_GANG, Json
 from grove_operator.kube.client import HttpKubeApi
-from tests.support.placing import Plane, each, gang_of, gpu_node, gpu_pod, placing_plane, put, until, wipe
+from tests.support.placing import Plane, gang_of, gpu_node, gpu_pod, placing_plane, put, until, wipe
 
 GATE = {"name": "grove.io/podgang-pending-creation"}
 TOPOLOGY: Json = {
@@ -66,9 +71,7 @@ async def bound(api: HttpKubeApi, name: str, count: int, pods: int, required: st
     watch = asyncio.create_task(seen.run())
     await asyncio.sleep(0.5)
     began = time.perf_counter()
-    await each(
-        api.patch(POD_GANG, "ns", g["metadata"]["name"], {"status": g["status"]}, subresource="status") for g in made
-    )
+    await all_at_once(initialized(api, gang) for gang in made)
 
     async def all_bound() -> bool:
         return len(seen.at) >= count * pods
@@ -79,20 +82,54 @@ async def bound(api: HttpKubeApi, name: str, count: int, pods: int, required: st
     return took, count * pods / took
 
 
-async def null(api: HttpKubeApi, pods: int, nodes: Sequence[str]) -> tuple[float, float]:
-    await put(api, [gpu_pod(f"null-{i}", None, scheduler="null") for i in range(pods)])
+async def initialized(api: HttpKubeApi, gang: Json) -> None:
+    await api.patch(POD_GANG, "ns", gang["metadata"]["name"], {"status": gang["status"]}, subresource="status")
+
+
+async def all_at_once(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     gate = asyncio.Semaphore(64)
 
-    async def one(i: int) -> None:
+    async def one(part: Coroutine[Any, Any, None]) -> None:
+        async with gate:
+            await part
+
+    await asyncio.gather(*(one(part) for part in work))
+
+
+async def null(api: HttpKubeApi, pods: int, nodes: Sequence[str], per_gang: int = 0) -> tuple[float, float]:
+    """Pods of no gang, or of gangs of so many that nobody decides on."""
+    count = pods // per_gang if per_gang else 0
+    made = [gang_of(f"null-{g}", [f"null-{g * per_gang + i}" for i in range(per_gang)]) for g in range(count)]
+    await put(api, [gpu_pod(f"null-{i}", None, scheduler="null") for i in range(pods)])
+    await put(api, [{k: v for k, v in gang.items() if k != "status"} for gang in made])
+
+    async def bind(i: int) -> None:
         target = {"apiVersion": "v1", "kind": "Node", "name": nodes[i % len(nodes)]}
         body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": f"null-{i}"}, "target": target}
-        async with gate:
-            await api.create(POD, "ns", body, subresource_of=f"null-{i}/binding")
+        await api.create(POD, "ns", body, subresource_of=f"null-{i}/binding")
 
     began = time.perf_counter()
-    await asyncio.gather(*(one(i) for i in range(pods)))
+    await all_at_once([*(initialized(api, gang) for gang in made), *(bind(i) for i in range(pods))])
     took = time.perf_counter() - began
     return took, pods / took
+
+
+class Cpu:
+    """CPU seconds of everybody who takes part, since it was made."""
+
+    def __init__(self, scheduler: psutil.Process | None = None) -> None:
+        servers = [p for p in psutil.process_iter(["name", "ppid"]) if p.info["name"] in ("kube-apiserver", "etcd")]
+        mine = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+        self.processes = {str(p.info["name"]): p for p in servers if p.pid in mine}
+        self.processes |= {"bench": psutil.Process(), **({"scheduler": scheduler} if scheduler else {})}
+        self.before = self._now()
+
+    def _now(self) -> dict[str, float]:
+        return {name: (t := p.cpu_times()).user + t.system for name, p in self.processes.items()}
+
+    def __str__(self) -> str:
+        spent = {name: at - self.before[name] for name, at in sorted(self._now().items())}
+        return ", ".join(f"{name} {s:.2f} s" for name, s in spent.items()) + f", together {sum(spent.values()):.2f} s"
 
 
 async def latencies(api: HttpKubeApi, count: int) -> list[float]:
@@ -123,16 +160,18 @@ async def measure(plane: Plane, pods: int, count: int) -> None:
     names = [f"n{i:03}" for i in range(500)]
     async with plane.client() as api:
         await put(api, [TOPOLOGY, *(gpu_node(n, labels={"rack": f"r{i // 10}"}) for i, n in enumerate(names))])
+        print("| workload | seconds | pods/s | CPU |\n|---|---|---|---|")
+        for name, per_gang in (("null client", 0), ("floor of fill", 1), ("floor of fours", 4)):
+            cpu = Cpu()
+            print(f"{row(name, await null(api, pods, names, per_gang))} {cpu} |", flush=True)
+            await wipe(api, (POD_GANG, POD))
         process = psutil.Process(plane.start_scheduler().pid)
-        await asyncio.sleep(3)
-        print(f"| workload | seconds | pods/s |\n|---|---|---|\n{row('null client', await null(api, pods, names))}")
-        await wipe(api, (POD,))
+        await bound(api, "warm", 8, 4)
+        await wipe(api, (POD_GANG, POD))
         for name, shape in (("fill", (pods, 1)), ("one gang", (1, 512)), ("fours", (pods // 4, 4, "rack"))):
-            before = process.cpu_times()
+            cpu = Cpu(process)
             figures = await bound(api, name.replace(" ", "-"), *shape)
-            after = process.cpu_times()
-            cpu = 1000 * (after.user + after.system - before.user - before.system) / (shape[0] * shape[1])
-            print(f"{row(name, figures)} scheduler: {cpu:.2f} ms CPU per pod", flush=True)
+            print(f"{row(name, figures)} {cpu} |", flush=True)
             await wipe(api, (POD_GANG, POD))
         found = sorted(await latencies(api, count))
         p50, p99 = statistics.median(found), found[int(0.99 * (len(found) - 1))]

@@ -35,7 +35,7 @@ from grove_operator.engine.informer import Informer
 from grove_operator.engine.pod_needs import PodTrimmer
 from grove_operator.engine.ports import Clock, KubeApi
 from grove_operator.engine.recording import Record, record
-from grove_operator.engine.scheduling_feed import DRAIN_S, STARVING_S, Feed, waits
+from grove_operator.engine.scheduling_feed import DRAIN_S, STARVING_S, Feed, is_simple, waits
 from grove_operator.engine.scheduling_zones import trim_report
 from grove_operator.engine.telling import Stores, Teller
 from grove_operator.scheduler.model import Assignment, Decision, Gang, Policy
@@ -99,7 +99,15 @@ class GangScheduler:
         )
         self.binder = Binder(api, clock, binds_in_flight, self.metrics, self._may_bind, self._bind_failed)
         self.teller = Teller(
-            api, clock, Stores(self.gangs, self.pods), self.feed, self.names, self.metrics, self._spawn, self._touch
+            api,
+            clock,
+            Stores(self.gangs, self.pods),
+            self.feed,
+            self.names,
+            self.metrics,
+            self._spawn,
+            self._touch,
+            lambda: self.binder.window.is_full,
         )
         self.explainer = Explainer(self.feed, self.pods, policy, aside, self._spawn, self._touch)
         self.teller.rollback_grace_s = rollback_grace_s
@@ -112,6 +120,8 @@ class GangScheduler:
         self._not_before: dict[str, float] = {}
         self._tried_harder: dict[str, Gang] = {}
         self._is_trying_harder = False
+        self._solving = asyncio.Lock()
+        """Held by whoever uses the solver."""
 
     async def run(self) -> None:
         informers = (self.nodes, self.topologies, self.claims, self.volumes, self.pods, self.zones, self.gangs)
@@ -132,7 +142,7 @@ class GangScheduler:
         while True:
             began = self.clock.monotonic()
             self._wake.clear()
-            self._decide()
+            await self._decide()
             for key in sorted(self._touched):
                 if not self.explainer.holds_back(key):
                     self.teller.tell(key)
@@ -207,24 +217,32 @@ class GangScheduler:
 
     # ── decide ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _decide(self) -> None:
+    async def _decide(self) -> None:
         if self.trimmer.has_news:
             self._look_again()
-        self.feed.refresh(self._gang_at)
-        now = self.clock.monotonic()
-        due = self.feed.due(lambda key: self._not_before.get(key, 0.0) > now)
-        if not due:
-            return
-        self.metrics["decisions"] += 1
-        if self.recorder is None:
-            decision = self.feed.decide(due, self.feed.starving(now))
-        else:
+        async with self._solving:
+            self.feed.refresh(self._gang_at)
+            now = self.clock.monotonic()
+            due = self.feed.due(lambda key: self._not_before.get(key, 0.0) > now)
+            if not due:
+                return
+            self.metrics["decisions"] += 1
+            decision = await self._decided(due, now)
+            for key in due:
+                self._tried_harder.pop(key, None)
+            self._take_over(due, decision)
+
+    async def _decided(self, due: Sequence[str], now: float) -> Decision:
+        """Beside the loop when the exact program may be asked: it can take a second, events and bindings go on."""
+        starving = self.feed.starving(now)
+        if self.recorder is not None:
             seen, wanted = self.feed.snapshot(), self.feed.gangs(due)
             decision = schedule(seen, wanted, self.policy)
             record(self.recorder, seen, wanted, self.policy, decision)
-        for key in due:
-            self._tried_harder.pop(key, None)
-        self._take_over(due, decision)
+            return decision
+        if all(is_simple(self.feed.solver.gangs[key]) for key in due):
+            return self.feed.decide(due, starving)
+        return await self.aside(lambda: self.feed.decide(due, starving))
 
     def _gang_at(self, key: str) -> Gang | None:
         namespace, _, name = key.partition("/")
@@ -247,12 +265,21 @@ class GangScheduler:
             elif since is None and now - waited.get(key, now) >= STARVING_S:
                 self.feed.all_again()  # room was kept for it
                 self._wake.set()
+        torn = {a.gang for a in decision.assignments if a.is_minimum and self._waiting_pod(a) is None}
         for assignment in sorted(decision.assignments, key=lambda a: not a.is_minimum):
-            pod = self.pods.get(assignment.namespace, assignment.pod)
-            if pod is not None:
+            pod = self._waiting_pod(assignment)
+            self.feed.gang(assignment.gang)
+            if pod is None or assignment.gang in torn:
+                self.feed.usage.changed.add(assignment.node)  # what was taken for it is given back
+            else:
                 self.feed.usage.assume(pod, assignment.node)
-                self.feed.gang(assignment.gang)
                 self._spawn(self.binder.bind(assignment, pod["metadata"]["uid"]))
+
+    def _waiting_pod(self, a: Assignment) -> Json | None:
+        """The pod as it is now, if it can still be bound: it may be gone, or another one, since it was decided on."""
+        pod = self.pods.get(a.namespace, a.pod)
+        is_waiting = pod is not None and not pod["node"] and not pod["gated"]
+        return pod if is_waiting else None
 
     async def _watch_the_wait(self, key: str, since: float) -> None:
         """When room begins and ceases to be kept for the gang, others are to be decided on anew."""
@@ -286,10 +313,11 @@ class GangScheduler:
         finally:
             self._is_trying_harder = False
         self.metrics["longer_searches"] += 1
-        if self.feed.solver.gangs.get(key) is gang and waits(gang):
-            decision = self.feed.solver.adopt(gang, found) if found.assignments else found
-            if decision is not None:
-                self._take_over([key], decision)
+        async with self._solving:
+            if self.feed.solver.gangs.get(key) is gang and waits(gang):
+                decision = self.feed.solver.adopt(gang, found) if found.assignments else found
+                if decision is not None:
+                    self._take_over([key], decision)
         self._wake.set()
 
     # ── bind ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -53,6 +53,11 @@ class Window:
             return
         self.in_flight += 1
 
+    @property
+    def is_full(self) -> bool:
+        """Somebody waits."""
+        return bool(self._waiting)
+
     def leave(self) -> None:
         self.in_flight -= 1
         while self._waiting and self.in_flight < int(self.size):

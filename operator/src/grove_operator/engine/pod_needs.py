@@ -10,6 +10,7 @@ Then `has_news` is True, and `again` gives what a pod needs now.
 from __future__ import annotations
 
 import json
+import marshal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,14 @@ from grove_operator.scheduler.requests import HOSTNAME, Affinity, anywhere, clai
 
 PINNED_OWNERS = frozenset({"DaemonSet", "Node"})
 """Whose pods belong to their node."""
+CONTAINERS = ("containers", "initContainers")
+ASKING_OF_CONTAINERS = ("resources", "ports", "restartPolicy")
+ASKING = (
+    "resources", "overhead", "nodeSelector", "affinity", "tolerations", "hostNetwork", "resourceClaims",
+    "topologySpreadConstraints",
+)  # fmt: skip
+"""What `needs_of` reads of a pod's spec beside its containers."""
+KNOWN_SPECS = 10_000
 VolumeAt = Callable[[str, str], "Affinity | None"]
 """Where the volume that a claim (namespace, name) is bound to may be used; None while it isn't bound."""
 
@@ -53,6 +62,7 @@ class PodTrimmer:
         self._volume_at = volume_at
         self._terms: dict[str, Term] = {}
         self._interned: dict[Needs, Needs] = {}
+        self._known: dict[bytes, Needs] = {}
 
     def __call__(self, pod: Json) -> Json:
         meta, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
@@ -78,7 +88,7 @@ class PodTrimmer:
             "pinned": any(o.get("kind") in PINNED_OWNERS for o in meta.get("ownerReferences") or ()),
             "claims": claimed,
             "avoids": tuple(term.name for term in avoided),
-            "own": self._intern(needs_of(spec)),
+            "own": self._own(spec),
         }
         trimmed["needs"] = self._needs(trimmed)
         return trimmed
@@ -87,6 +97,18 @@ class PodTrimmer:
         """The pod with what it needs now; None when that is the same."""
         needs = self._needs(trimmed)
         return None if needs == trimmed["needs"] else {**trimmed, "needs": needs}
+
+    def _own(self, spec: Json) -> Needs:
+        """`needs_of`, worked out once for specs that ask for the same: a pod comes by many times, and its like too."""
+        asked = [spec.get(field) for field in ASKING]
+        asked += [[[c.get(field) for field in ASKING_OF_CONTAINERS] for c in spec.get(x) or ()] for x in CONTAINERS]
+        key = marshal.dumps(asked, 2)  # the newest version without references: equal values are equal bytes
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= KNOWN_SPECS:
+                self._known.clear()
+            found = self._known[key] = self._intern(needs_of(spec))
+        return found
 
     def _intern(self, needs: Needs) -> Needs:
         return self._interned.setdefault(needs, needs)

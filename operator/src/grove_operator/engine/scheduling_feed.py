@@ -256,6 +256,12 @@ def _failed(gang: Gang, error: Exception) -> Refusal:
     )
 
 
+def is_simple(gang: Gang) -> bool:
+    """Sums and a short search decide on it: one kind of pods, and no level that it only prefers."""
+    groups, wish = gang.podgroups, gang.constraint.preferred
+    return len(groups) <= 1 and not wish and not gang.groups and not any(g.constraint.preferred for g in groups)
+
+
 def waits(gang: Gang) -> bool:
     """Something of it could be bound now."""
     return (

@@ -33,6 +33,8 @@ WINDOW_S = 2.0
 BUSY = 20
 """Status writes within WINDOW_S from which on those that will soon be outdated wait."""
 HOLD_S = 2.0
+LONGEST_HOLD_S = 10.0
+"""While bindings wait for their turn, words about what is bound already wait, too: for so long at most."""
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 
@@ -57,9 +59,11 @@ class Teller:
         metrics: Counter[str],
         spawn: Spawn,
         retouch: Callable[[str], None],
+        is_binding: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`is_binding` tells whether bindings wait for others to be answered."""
         self.api, self.clock, self.stores, self.feed, self.names = api, clock, stores, feed, names
-        self.metrics, self.spawn, self.retouch = metrics, spawn, retouch
+        self.metrics, self.spawn, self.retouch, self.is_binding = metrics, spawn, retouch, is_binding
         self._writes = asyncio.Semaphore(WRITES_IN_FLIGHT)
         self._told: dict[str, status.RefusalKey] = {}
         self._written: dict[str, str] = {}
@@ -129,10 +133,11 @@ class Teller:
         now = self.clock.monotonic()
         since = self._bound_at.get(key)
         if since is not None:
-            return now - since < HOLD_S
+            return now - since < (LONGEST_HOLD_S if self.is_binding() else HOLD_S)
         while self._written_at and self._written_at[0] < now - WINDOW_S:
             self._written_at.popleft()
-        if len(self._written_at) < BUSY or status.was_scheduled(pod_gang):
+        is_busy = len(self._written_at) >= BUSY or self.is_binding()
+        if not is_busy or status.was_scheduled(pod_gang):
             return False
         self._bound_at[key] = now
         self.spawn(self._later(key))
@@ -140,6 +145,8 @@ class Teller:
 
     async def _later(self, key: str) -> None:
         await self.clock.sleep(HOLD_S)
+        while self.is_binding() and self.clock.monotonic() - self._bound_at.get(key, 0.0) < LONGEST_HOLD_S:
+            await self.clock.sleep(HOLD_S)
         self.retouch(key)
 
     def _tell_pod(self, refusal: Refusal, pod: Json | None) -> None:
