@@ -4,7 +4,7 @@
     stories/<name>/expect.yaml   written by hand: all names, pods by PodClique, key fields, environment of pods
     stories/<name>/graph.yaml    everything that exists at rest, recorded
 
-Pods are known by their hostname, since their names end in a hash over a UID.
+Pods are known by their hostname, since their names end in a hash over a UID; revisions by set and number.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from grove_operator.api.constants import SCHEDULER_NAME
 from grove_operator.api.kinds import (
     CLUSTER_TOPOLOGY_BINDING,
     COMPUTE_DOMAIN,
+    CONTROLLER_REVISION,
     HPA,
     KAI_POD_GROUP,
     KAI_TOPOLOGY,
@@ -46,9 +47,9 @@ STORIES = sorted(path.name for path in STORIES_FOLDER.iterdir() if path.is_dir()
 OPTIONAL = {"nvlink-domains", "kai-scheduler"}
 """Stories that need what is not on by default."""
 KINDS: tuple[Kind, ...] = (
-    CLUSTER_TOPOLOGY_BINDING, COMPUTE_DOMAIN, HPA, KAI_POD_GROUP, KAI_TOPOLOGY, POD, POD_CLIQUE, POD_CLIQUE_SET,
-    POD_GANG, PRIORITY_CLASS, RESOURCE_CLAIM, RESOURCE_CLAIM_TEMPLATE, ROLE, ROLE_BINDING, SCALING_GROUP, SECRET,
-    SERVICE, SERVICE_ACCOUNT,
+    CLUSTER_TOPOLOGY_BINDING, COMPUTE_DOMAIN, CONTROLLER_REVISION, HPA, KAI_POD_GROUP, KAI_TOPOLOGY, POD, POD_CLIQUE,
+    POD_CLIQUE_SET, POD_GANG, PRIORITY_CLASS, RESOURCE_CLAIM, RESOURCE_CLAIM_TEMPLATE, ROLE, ROLE_BINDING,
+    SCALING_GROUP, SECRET, SERVICE, SERVICE_ACCOUNT,
 )  # fmt: skip
 SERVER_SET = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink")
 
@@ -79,6 +80,7 @@ def normal(objects: Iterable[Json]) -> dict[str, Json]:
     """By `Kind/name`, pods by hostname everywhere; without what the server sets, conditions as type: status."""
     found = list(objects)
     names = {pod["metadata"]["name"]: pod["spec"]["hostname"] for pod in found if pod["kind"] == POD.kind}
+    names |= {r["metadata"]["name"]: _revision_name(r) for r in found if r["kind"] == CONTROLLER_REVISION.kind}
     graph: dict[str, Json] = {}
     for obj in found:
         meta = {k: v for k, v in obj["metadata"].items() if k not in SERVER_SET}
@@ -93,6 +95,10 @@ def normal(objects: Iterable[Json]) -> dict[str, Json]:
             shown["status"]["conditions"] = {condition["type"]: condition["status"] for condition in said}
         graph[f"{shown['kind']}/{shown['metadata']['name']}"] = shown
     return dict(sorted(graph.items()))
+
+
+def _revision_name(revision: Json) -> str:
+    return f"{revision['metadata']['labels']['app.kubernetes.io/part-of']}-revision-{revision['revision']}"
 
 
 def faults(expect: Json, graph: dict[str, Json]) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from grove_operator.sim.rehearsal import Verdict, rehearse
 from grove_operator.sim.story import Story
 from tests.prove.proof import Figures, Progress, Proof
+from tests.prove.take_over import take_overs
 from tests.sim.mutants import MUTANTS, caught
 
 ROOT = Path(__file__).parents[2]
@@ -50,5 +51,8 @@ def mutants(seed: int, count: int, progress: Progress) -> Figures:
 def proofs() -> list[Proof]:
     return [
         Proof("rehearsals", "1,000 seeds of mixed stories under faults hold every invariant", lives, 1000, 25, 2),
+        Proof(
+            "take-overs", "workloads of Grove's own operator are taken over with every object", take_overs, 1000, 50, 2
+        ),
         Proof("mutants", "every planted mistake is caught by some seed", mutants, len(MUTANTS), 3, 2),
     ]

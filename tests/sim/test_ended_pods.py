@@ -56,7 +56,7 @@ async def test_a_pod_terminating_on_a_dead_node_does_not_delay_its_replacement()
         await w.apply(podcliqueset([clique("a", 2)]))
         await w.rest()
         await w.stop_nodes()
-        victim = w.pods("web-0-a")[0]
+        victim = next(p for p in w.pods("web-0-a") if p["spec"]["hostname"] == "web-0-a-0")
         await w.api.delete(POD, "ml", victim["metadata"]["name"])
         await w.rest(1)
         there = {p["metadata"]["uid"]: p for p in w.pods("web-0-a")}

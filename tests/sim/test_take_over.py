@@ -20,6 +20,7 @@ from grove_operator.core.adoption import THEIRS
 from grove_operator.core.settings import Settings
 from grove_operator.sim.apiserver import Request
 from tests.golden.graph import inputs
+from tests.prove.take_over import take_overs
 from tests.sim.shapes import clique, group, podcliqueset
 from tests.sim.world import World, world
 from tests.support.grove_elsewhere import Elsewhere, defaulted
@@ -237,3 +238,10 @@ async def test_nvlink_domains_lose_the_finalizer_that_nobody_would_take_off_aliv
         w.start_operator()
         await w.rest()
         assert w.everything() == []
+
+
+def test_random_workloads_are_taken_over_with_every_object_by_operators_that_die() -> None:
+    """Forty of the thousand that `make prove ISSUE=8` takes over."""
+    figures = take_overs(70_000, 40, lambda done: None)
+    assert figures["workloads"] == 40
+    assert figures["operators_killed"] > 20

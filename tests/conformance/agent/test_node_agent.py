@@ -273,10 +273,12 @@ def test_a_crashing_container_is_restarted_and_its_previous_log_is_kept(kubectl:
         "import os, sys, time; p = '/keep/x'; n = os.path.exists(p); open(p, 'w').close(); print('life', n, flush=True)"
     )
     once += "; time.sleep(1000) if n else sys.exit(3)"
-    container = {"command": ["x"], "args": [once], "volumeMounts": [{"name": "keep", "mountPath": "/keep"}]}
+    container: Json = {"command": ["x"], "args": [once], "volumeMounts": [{"name": "keep", "mountPath": "/keep"}]}
+    container["terminationMessagePolicy"] = "FallbackToLogsOnError"
     pods.create(pod("crashes", image=IMAGE, container=container, volumes=[{"name": "keep", "emptyDir": {}}]))
     status = pods.reaches("crashes", lambda s: ready(s) and s["containerStatuses"][0]["restartCount"] == 1, "restarted")
-    assert status["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 3
+    ended = status["containerStatuses"][0]["lastState"]["terminated"]
+    assert (ended["exitCode"], ended["message"]) == (3, "life False")
     assert kubectl("logs", "crashes", "-n", pods.namespace, "--previous") == "life False\n"
     assert kubectl("logs", "crashes", "-n", pods.namespace) == "life True\n"
 

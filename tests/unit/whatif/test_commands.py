@@ -100,7 +100,7 @@ def test_explain_as_json_is_one_object_with_scopes_and_ways_out(tmp_path: Path) 
     there = write(tmp_path / "cluster.yaml", *CLUSTER, pod("p", 2), gang("big", "p"))
     said = json.loads(run("explain", "podgang", "big", "-n", "ns", "--cluster", there, "-o", "json").stdout)
     assert list(said) == [
-        "gang", "namespace", "placed", "message", "reasons", "scopes", "waysOut", "runs", "complete",
+        "gang", "namespace", "placed", "message", "reasons", "scopes", "waysOut", "runs", "complete", "lastFailures",
     ]  # fmt: skip
     (scope,) = said["scopes"]
     assert (scope["resource"], scope["short"]) == (GPU, 1)

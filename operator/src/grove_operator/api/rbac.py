@@ -67,6 +67,7 @@ def operator_rules(
         rule("rbac.authorization.k8s.io", ("roles", "rolebindings"), KEEP),
         rule("autoscaling", ("horizontalpodautoscalers",), KEEP),
         rule("coordination.k8s.io", ("leases",), ("list",), (OPERATOR_LEASE,)),  # of other operators, by field selector
+        rule("apps", ("controllerrevisions",), KEEP),
         rule("apps", ("deployments",), ("list",), (OPERATOR_NAME,)),
         rule("apiextensions.k8s.io", ("customresourcedefinitions",), READ),
         rule("apiextensions.k8s.io", ("customresourcedefinitions",), ("patch",), CONVERTED_CRDS),

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 
 import click
 
+from grove_operator.api.constants import LABEL_SCALING_GROUP, PART_OF
+from grove_operator.api.kinds import POD_CLIQUE, POD_CLIQUE_SET, POD_GANG, SCALING_GROUP
 from grove_operator.cli.cluster import read_cluster
 from grove_operator.cli.drawing import draw
 from grove_operator.cli.simulate import BAD_INPUT, UNPLACED
+from grove_operator.core.objects import label
+from grove_operator.engine.ports import KubeApi, NotFound
 from grove_operator.engine.whatif.documents import InputError
 from grove_operator.engine.whatif.dump import dump_cluster
 from grove_operator.engine.whatif.explanation import explain_gang
 from grove_operator.kube.manifest_files import read
+from grove_operator.views.failures import ToldFailure, told_failures
 from grove_operator.views.whatif import explanation_tree
 
 KINDS = ("podgang", "podgangs", "podgangs.scheduler.grove.io")
@@ -40,10 +46,11 @@ def command(
     kubeconfig: str | None,
     output: str,
 ) -> None:
-    """Explain why a PodGang is not placed, and what would unblock it.
+    """Explain why a PodGang is not placed or not whole, and what would unblock it.
 
     Scope by scope: the domain that comes closest, what is short there and who holds it. Each way out was tried on a
-    copy of the cluster with the scheduler itself.
+    copy of the cluster with the scheduler itself. Of a live cluster also which member failed first, with its exit code
+    and last words, even when it has been replaced since.
 
     Exit codes: 0 it is placed, 3 it isn't, 2 bad input or wrong usage, 1 the cluster can't be read.
 
@@ -59,8 +66,30 @@ def command(
     except InputError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(BAD_INPUT)
+    look = functools.partial(_failures, namespace=namespace, name=name)
+    failures = [] if cluster else read_cluster(kubeconfig, look)
     if output == "json":
-        click.echo(json.dumps(explained.to_json(), indent=2))
+        said = explained.to_json() | {"lastFailures": [failure.to_json() for failure in failures]}
+        click.echo(json.dumps(said, indent=2))
     else:
-        draw([explanation_tree(explained)])
+        draw([explanation_tree(explained, failures)])
     sys.exit(0 if explained.is_placed else UNPLACED)
+
+
+async def _failures(api: KubeApi, namespace: str, name: str) -> list[ToldFailure]:
+    """Of the set, the groups and the PodCliques that the gang is made of."""
+    try:
+        gang = await api.get(POD_GANG, namespace, name)
+    except NotFound:
+        return []  # it is of the manifests
+    part_of = label(gang, PART_OF)
+    members = {group["name"] for group in gang["spec"]["podgroups"]}
+    selector = f"{PART_OF}={part_of}"
+    cliques = (await api.list(POD_CLIQUE, namespace=namespace, label_selector=selector)).items
+    cliques = [clique for clique in cliques if clique["metadata"]["name"] in members]
+    of_gang = {label(clique, LABEL_SCALING_GROUP) for clique in cliques}
+    groups = (await api.list(SCALING_GROUP, namespace=namespace, label_selector=selector)).items
+    groups = [group for group in groups if group["metadata"]["name"] in of_gang]
+    sets = (await api.list(POD_CLIQUE_SET, namespace=namespace, field_selector=f"metadata.name={part_of}")).items
+    by_kind = ((POD_CLIQUE_SET, sets), (SCALING_GROUP, groups), (POD_CLIQUE, cliques))
+    return told_failures({**obj, "kind": kind.kind} for kind, found in by_kind for obj in found)

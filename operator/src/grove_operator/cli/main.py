@@ -21,7 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "explain": ("grove_operator.cli.explain", "Explain why a PodGang waits, and what would unblock it."),
     "snapshot": ("grove_operator.cli.snapshot", "Dump a cluster for simulate and explain, without secrets."),
     "replay": ("grove_operator.cli.replay", "Take a recorded scheduling decision again and compare."),
-    "rollout": ("grove_operator.cli.rollout", "Follow, pause and resume the update of a PodCliqueSet."),
+    "rollout": ("grove_operator.cli.rollout", "Follow, pause, resume and undo the update of a PodCliqueSet."),
     "rehearse": ("grove_operator.cli.rehearse", "Play a story of changes and failures on a simulated cluster."),
     "render": ("grove_operator.cli.render", "Write the manifests of a stack, without engine or cluster."),
     "crds": ("grove_operator.cli.crds", "Print or write the CRDs that the models generate."),

@@ -1,10 +1,9 @@
-"""`grove rollout`: follow, hold and go on with the update of a PodCliqueSet."""
+"""`grove rollout`: follow, hold and go on with the update of a PodCliqueSet, and go back."""
 
 from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import click
@@ -12,48 +11,51 @@ import click
 from grove_operator.api.constants import ANNOTATION_ROLLOUT_PAUSED
 from grove_operator.api.kinds import POD_CLIQUE_SET, Json
 from grove_operator.cli.cluster import read_cluster
+from grove_operator.cli.rollout_history import history_command, undo_command
+from grove_operator.cli.rollout_target import plain, target
 from grove_operator.engine.ports import KubeApi
 from grove_operator.views.rollout import RolloutState, is_paused, rollout_state
 
 
 @click.group()
 def command() -> None:
-    """Follow, pause and resume the rolling update of a PodCliqueSet.
+    """Follow, pause, resume and undo the rolling update of a PodCliqueSet.
 
     \b
     Examples:
       grove rollout status web -n ml --wait
       grove rollout pause web -n ml
       grove rollout resume web -n ml
+      grove rollout history web -n ml
+      grove rollout undo web -n ml --to-revision 3
     """
 
 
-def _target(function: Callable[..., None]) -> Callable[..., None]:
-    """NAME, --namespace and --kubeconfig; NAME may be written pcs/NAME."""
-    kubeconfig = click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Which cluster.")
-    namespace = click.option("-n", "--namespace", default="default", show_default=True)
-    return click.argument("name")(namespace(kubeconfig(function)))
+command.add_command(history_command)
+command.add_command(undo_command)
 
 
 @command.command()
-@_target
+@target
 @click.option("--wait", is_flag=True, help="Return when it is rolled out (0) or stuck (1).")
 def status(name: str, namespace: str, kubeconfig: str | None, wait: bool) -> None:
     """Tell how far the update is. Exit code 1: it made no progress within its deadline."""
-    follow = functools.partial(_follow, namespace=namespace, name=_plain(name), wait=wait)
+    follow = functools.partial(_follow, namespace=namespace, name=plain(name), wait=wait)
     state = read_cluster(kubeconfig, follow)
+    for line in () if state.is_done else state.failure:
+        click.echo(line)
     sys.exit(1 if state.is_stuck else 0)
 
 
 @command.command()
-@_target
+@target
 def pause(name: str, namespace: str, kubeconfig: str | None) -> None:
     """Hold the update where it is: no further pod is replaced. Pods that are lost are still made anew."""
     _annotate(name, namespace, kubeconfig, "true", "paused")
 
 
 @command.command()
-@_target
+@target
 def resume(name: str, namespace: str, kubeconfig: str | None) -> None:
     """Go on with a paused update."""
     _annotate(name, namespace, kubeconfig, None, "resumed")
@@ -61,15 +63,15 @@ def resume(name: str, namespace: str, kubeconfig: str | None) -> None:
 
 def _annotate(name: str, namespace: str, kubeconfig: str | None, value: str | None, done: str) -> None:
     async def write(api: KubeApi) -> bool:
-        live = await api.get(POD_CLIQUE_SET, namespace, _plain(name))
+        live = await api.get(POD_CLIQUE_SET, namespace, plain(name))
         if is_paused(live) == (value is not None):
             return False
         body: Json = {"metadata": {"annotations": {ANNOTATION_ROLLOUT_PAUSED: value}}}
-        await api.patch(POD_CLIQUE_SET, namespace, _plain(name), body)
+        await api.patch(POD_CLIQUE_SET, namespace, plain(name), body)
         return True
 
     changed = read_cluster(kubeconfig, write)
-    click.echo(f"podcliqueset {_plain(name)} {done}" if changed else f"podcliqueset {_plain(name)} is {done} already")
+    click.echo(f"podcliqueset {plain(name)} {done}" if changed else f"podcliqueset {plain(name)} is {done} already")
 
 
 async def _follow(api: KubeApi, namespace: str, name: str, wait: bool) -> RolloutState:
@@ -93,7 +95,3 @@ def _say(before: RolloutState | None, pcs: Json) -> RolloutState:
     if before is None or state.sentence != before.sentence:
         click.echo(state.sentence)
     return state
-
-
-def _plain(name: str) -> str:
-    return name.rpartition("/")[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from grove_operator.api.kinds import Json, Kind
@@ -47,6 +48,11 @@ def controller_uid(obj: Mapping[str, Any]) -> str:
         if reference.get("controller"):
             return str(reference["uid"])
     return ""
+
+
+def timestamp_of(moment: datetime) -> str:
+    """Kubernetes' RFC 3339 form, whole seconds, UTC."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def is_terminating(obj: Mapping[str, Any]) -> bool:

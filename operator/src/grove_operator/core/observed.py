@@ -53,6 +53,7 @@ class SetView:
     """A PodCliqueSet with every PodClique (members included) and scaling group of all its replicas.
 
     `last_ready`: the newest moment at which one of its pods became Ready, as Kubernetes writes it; '' when none is.
+    `revisions`: its ControllerRevisions.
     `is_outdated`: of a set that is being taken over, something is not of its template.
     """
 
@@ -64,6 +65,7 @@ class SetView:
     last_ready: str = ""
     claim_templates: ClaimTemplates = field(default_factory=dict)
     is_outdated: bool = False
+    revisions: tuple[Json, ...] = ()
 
 
 @dataclass(frozen=True)

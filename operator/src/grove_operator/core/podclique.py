@@ -27,7 +27,8 @@ from grove_operator.api.labels import clique_labels, selector_text
 from grove_operator.core import podstate
 from grove_operator.core.availability import least, lost_all
 from grove_operator.core.cliques import origin_of
-from grove_operator.core.objects import is_terminating, label
+from grove_operator.core.evidence import failures_of, is_news, last_failure, with_failure
+from grove_operator.core.objects import is_terminating, label, timestamp_of
 from grove_operator.core.observed import CliqueView, Trouble
 from grove_operator.core.outcome import EventSpec, Outcome
 from grove_operator.core.podcliqueset import last_errors
@@ -80,7 +81,7 @@ def reconcile(view: CliqueView, now: datetime, settings: Settings) -> Outcome:
         min(waits_s, default=None),
         tuple(events),
         is_starting=is_starting,
-        is_urgent=step.is_decision,
+        is_urgent=step.is_decision or is_news(view.obj, status),
         troubles=troubles,
         kept=claims.kept,
     )
@@ -236,7 +237,11 @@ def _status(view: CliqueView, progress: Json | None, now: datetime) -> Json:
     if progress is not None:
         status["updateProgress"] = progress
     kept = [c for c in old.get("conditions") or () if least(obj) or c["type"] != CONDITION_EVER_SCHEDULED]
-    status["conditions"] = conditions.merged(kept, _conditions(view, live, scheduled, is_running(progress)), now)
+    said = conditions.merged(kept, _conditions(view, live, scheduled, is_running(progress)), now)
+    moment = timestamp_of(now)
+    is_whole = sum(map(podstate.is_ready, live)) >= obj["spec"]["replicas"]
+    failure = last_failure(old.get("conditions"), failures_of(view.pods, moment), is_whole=is_whole, now=moment)
+    status["conditions"] = with_failure(said, failure)
     return {key: value for key, value in status.items() if value not in ([], "")}
 
 

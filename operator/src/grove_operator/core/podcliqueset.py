@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,16 +13,19 @@ from grove_operator.api.constants import (
     COMPONENT_POD_SERVICE_ACCOUNT,
     COMPONENT_SA_TOKEN_SECRET,
     CONDITION_TOPOLOGY_LEVELS_UNAVAILABLE,
+    LABEL_SCALING_GROUP,
 )
 from grove_operator.api.kinds import ROLE, ROLE_BINDING, SECRET, SERVICE_ACCOUNT, Json, ObjectKey
 from grove_operator.api.labels import default_labels, selector_text
 from grove_operator.core import rollout
 from grove_operator.core.availability import clique_is_current, reaches_least
+from grove_operator.core.evidence import failures_below, is_news, last_failure, with_failure
 from grove_operator.core.nametaken import name_taken, without_name_taken
-from grove_operator.core.objects import child
+from grove_operator.core.objects import child, label, timestamp_of
 from grove_operator.core.observed import SetView, Trouble
 from grove_operator.core.outcome import Outcome
 from grove_operator.core.ratio import ratios
+from grove_operator.core.revisions import revisions
 from grove_operator.core.setconditions import set_conditions
 from grove_operator.core.settings import Settings
 from grove_operator.core.sharing import set_claims
@@ -36,8 +39,8 @@ def reconcile(view: SetView, now: datetime, settings: Settings) -> Outcome:
     claims = set_claims(view.template, view.claim_templates)
     troubles = (*claims.troubles, *ratios(view.template)[1])
     status, wake_after_s = _status(replace(view, troubles=(*view.troubles, *troubles)), now, settings)
-    children = (*shared_children(view.template), *claims.manifests)
-    is_urgent = rollout.is_decision(view.template, status)
+    children = (*shared_children(view.template), *revisions(view.template, view.revisions), *claims.manifests)
+    is_urgent = rollout.is_decision(view.template, status) or is_news(view.template.obj, status)
     mounted = ObjectKey(SECRET.kind, view.template.namespace, names.former_token_secret(view.template.name))
     kept = (*claims.kept, mounted)
     return Outcome(children, status, wake_after_s, is_urgent=is_urgent, troubles=troubles, kept=kept)
@@ -121,11 +124,19 @@ def _status(view: SetView, now: datetime, settings: Settings) -> tuple[Json, flo
     said, wake_after_s = set_conditions(view, len(available), updated, now)
     said += name_taken(view.troubles, template.obj["metadata"].get("generation", 1))
     kept = without_name_taken(kept)
-    status["conditions"] = conditions.merged(kept, [*said, levels] if levels else said, now)
+    merged = conditions.merged(kept, [*said, levels] if levels else said, now)
+    below = list(failures_below([*view.groups.values(), *_standalone(view)]))
+    is_whole = len(available) == template.replicas and not below
+    failure = last_failure(old.get("conditions"), below, is_whole=is_whole, now=timestamp_of(now))
+    status["conditions"] = with_failure(merged, failure)
     status["lastErrors"] = last_errors(old.get("lastErrors"), view.troubles, now)
     if view.troubles:
         status["observedGeneration"] = old.get("observedGeneration", 0)
     return {key: value for key, value in status.items() if value != []}, wake_after_s
+
+
+def _standalone(view: SetView) -> Iterator[Json]:
+    return (clique for clique in view.cliques.values() if not label(clique, LABEL_SCALING_GROUP))
 
 
 def _is_available(view: SetView, i: int) -> bool:

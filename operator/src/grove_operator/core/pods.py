@@ -31,6 +31,7 @@ from grove_operator.core.sharing import inject_claims
 from grove_operator.core.startup import add_init_container
 from grove_operator.core.template import Template
 
+LEAVES_LAST_WORDS: Json = {"terminationMessagePolicy": "FallbackToLogsOnError"}
 NOT_OF_PODS = frozenset({ANNOTATION_TOPOLOGY_NAME, ANNOTATION_ADOPTED_HASH})
 """Annotations of a PodClique that its pods don't get."""
 
@@ -53,6 +54,12 @@ def prepend_env(pod_spec: Json, variables: Sequence[Json]) -> Json:
         if field in pod_spec:
             result[field] = [with_env(container) for container in pod_spec[field] or ()]
     return result
+
+
+def with_last_words(pod_spec: Json) -> Json:
+    """Containers whose template says nothing leave the end of their log when they fail (`core.evidence`)."""
+    fields = (name for name in ("initContainers", "containers") if name in pod_spec)
+    return pod_spec | {name: [LEAVES_LAST_WORDS | container for container in pod_spec[name]] for name in fields}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +103,7 @@ def pod(clique: Json, template: Template, place: Place, s: Settings) -> Json:
         {"name": ENV_HEADLESS_SERVICE, "value": names.headless_address(pcs, int(replica), namespace)},
         label_variable(ENV_PCLQ_POD_INDEX, LABEL_POD_INDEX),
     ]
-    spec = prepend_env(clique["spec"]["podSpec"], variables)
+    spec = with_last_words(prepend_env(clique["spec"]["podSpec"], variables))
     spec["schedulingGates"] = [{"name": SCHEDULING_GATE}]
     spec["schedulerName"] = spec.get("schedulerName") or s.scheduler_name
     if template.priority_class and not spec.get("priorityClassName"):

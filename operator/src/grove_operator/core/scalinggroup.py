@@ -20,8 +20,9 @@ from grove_operator.api.labels import group_labels, selector_text
 from grove_operator.core.adoption import remembering
 from grove_operator.core.availability import clique_is_current, least, lost_all, reaches_least
 from grove_operator.core.cliques import member_clique
+from grove_operator.core.evidence import failures_below, is_news, last_failure, with_failure
 from grove_operator.core.nametaken import name_taken, without_name_taken
-from grove_operator.core.objects import is_terminating, label
+from grove_operator.core.objects import is_terminating, label, timestamp_of
 from grove_operator.core.observed import GroupView
 from grove_operator.core.outcome import EventSpec, Outcome
 from grove_operator.core.podcliqueset import last_errors
@@ -62,7 +63,7 @@ def reconcile(view: GroupView, now: datetime) -> Outcome:
         verdict.wake_after_s,
         tuple(_news(view, status, verdict)),
         is_starting=is_starting,
-        is_urgent=step.is_decision,
+        is_urgent=step.is_decision or is_news(view.obj, status),
         troubles=claims.troubles,
         kept=claims.kept,
     )
@@ -157,7 +158,11 @@ def _status(
     dropped |= {CONDITION_EVER_HEALTHY} if not minimum else set()
     said += name_taken(view.troubles, generation)
     kept = [c for c in without_name_taken(old.get("conditions")) if c["type"] not in dropped]
-    status["conditions"] = conditions.merged(kept, said, now)
+    moment = timestamp_of(now)
+    below = list(failures_below(clique for m in by_replica for _, clique in m if clique is not None))
+    is_whole = len(available) == replicas and not below
+    failure = last_failure(old.get("conditions"), below, is_whole=is_whole, now=moment)
+    status["conditions"] = with_failure(conditions.merged(kept, said, now), failure)
     return {key: value for key, value in status.items() if value != []}
 
 

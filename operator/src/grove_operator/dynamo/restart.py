@@ -1,7 +1,7 @@
 """A restart as a walk over the components: one after the other, or all at once (dynamo reference 2.5).
 
     whose turn it is carries `nvidia.com/restartAt: <id>`, which rolls its pods; the next one follows when it is done
-    done             every PodClique of the component carries the id, and the component is ready
+    done             every PodClique of the component carries the id, so do its pods, and the component is ready
 
 Derived from what is observed alone, so that an operator that starts anew goes on where the last one was.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from grove_operator.api.constants import LABEL_POD_TEMPLATE_HASH
 from grove_operator.api.kinds import Json
 from grove_operator.dynamo.graph import Component
 from grove_operator.dynamo.labels import RESTART
@@ -57,8 +58,15 @@ def _order(view: GraphView, asked: Json) -> list[Component]:
 
 def _is_done(view: GraphView, component: Component, wish: str, is_ready: IsReady) -> bool:
     members = view.members.get(component.name, ())
-    carried = [(m["metadata"].get("annotations") or {}).get(RESTART) == wish for m in members]
-    return bool(carried) and all(carried) and is_ready(component)
+    return bool(members) and all(_has_rolled(member, wish) for member in members) and is_ready(component)
+
+
+def _has_rolled(clique: Json, wish: str) -> bool:
+    """It carries the id, and its counters speak of the template that does: they lag behind the annotation."""
+    meta, status = clique["metadata"], clique.get("status") or {}
+    if (meta.get("annotations") or {}).get(RESTART) != wish:
+        return False
+    return bool((meta.get("labels") or {}).get(LABEL_POD_TEMPLATE_HASH) == status.get("currentPodTemplateHash"))
 
 
 def _marks(pcs: Json | None) -> dict[str, str]:

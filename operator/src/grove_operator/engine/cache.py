@@ -19,6 +19,7 @@ from grove_operator.api.constants import (
     PART_OF,
 )
 from grove_operator.api.kinds import POD, POD_CLIQUE, POD_CLIQUE_SET, Json, Kind, ObjectKey, key_of
+from grove_operator.core.evidence import shortened
 from grove_operator.core.objects import controller_uid, is_terminating, label
 from grove_operator.core.podstate import pod_index
 
@@ -191,8 +192,13 @@ def _trimmed_condition(condition: Json) -> Json:
 
 def _trimmed_container(status: Json) -> Json:
     said: Json = {"ready": status.get("ready", False), "started": status.get("started", False)}
-    if exit_code := (status.get("lastState") or {}).get("terminated", {}).get("exitCode"):
-        said["lastState"] = {"terminated": {"exitCode": exit_code}}
+    for field in ("state", "lastState"):
+        end = (status.get(field) or {}).get("terminated") or {}
+        if end.get("exitCode"):
+            kept = {name: end[name] for name in ("exitCode", "reason", "finishedAt") if name in end}
+            if end.get("message"):
+                kept["message"] = shortened(end["message"])
+            said |= {field: {"terminated": kept}, "name": status.get("name", "")}
     return said
 
 

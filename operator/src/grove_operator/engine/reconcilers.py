@@ -15,6 +15,7 @@ from grove_operator.api.constants import (
 from grove_operator.api.kinds import (
     CLUSTER_TOPOLOGY_BINDING,
     COMPUTE_DOMAIN,
+    CONTROLLER_REVISION,
     HPA,
     KAI_TOPOLOGY,
     POD,
@@ -64,7 +65,7 @@ from grove_operator.engine.cache import Cache
 from grove_operator.engine.keys import Key
 from grove_operator.engine.ports import Clock
 
-SHARED = frozenset({"ServiceAccount", "Role", "RoleBinding", "Secret", "ResourceClaim"})
+SHARED = frozenset({"ServiceAccount", "Role", "RoleBinding", "Secret", "ResourceClaim", CONTROLLER_REVISION.kind})
 """What a set owns once; everything else is a replica's."""
 SCALED = frozenset({POD_CLIQUE.kind, SCALING_GROUP.kind})
 Troubles = Callable[[Key], Iterable[Trouble]]
@@ -159,12 +160,15 @@ class Reconcilers:
         troubles = tuple(trouble for k in keys for trouble in self._troubles(k))
         last_ready = self._cache.last_ready(key.namespace, key.name)
         known = self._claim_templates(template)
-        view = SetView(template, cliques, groups, self._topology(template), troubles, last_ready, known)
+        shared = [obj for obj in self._cache.owned(template.uid, "") if obj["kind"] in SHARED]
+        revisions = tuple(o for o in shared if o["kind"] == CONTROLLER_REVISION.kind and not is_terminating(o))
+        view = SetView(
+            template, cliques, groups, self._topology(template), troubles, last_ready, known, revisions=revisions
+        )
         if is_foreign((template.obj.get("status") or {}).get("currentGenerationHash")):
             pods = (pod for clique in cliques.values() for pod in self._pods(clique))
             view = replace(view, is_outdated=is_outdated(template, cliques.values(), pods))
         outcome = podcliqueset.reconcile(view, self._clock.now(), self._settings)
-        shared = [obj for obj in self._cache.owned(template.uid, "") if obj["kind"] in SHARED]
         return Case(template.obj, outcome, self._existing(template.obj, outcome, shared))
 
     def _replica(self, key: Key) -> Case | None:

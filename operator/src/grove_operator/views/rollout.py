@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from grove_operator.api import conditions
 from grove_operator.api.constants import ANNOTATION_ROLLOUT_PAUSED, CONDITION_PROGRESSING
-from grove_operator.api.kinds import Json
+from grove_operator.api.kinds import POD_CLIQUE_SET, Json
+from grove_operator.views.failures import told_failures
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutState:
-    """`is_done`: nothing of it is left to do. `is_stuck`: it made no progress within its deadline."""
+    """`is_done`: nothing of it is left to do. `is_stuck`: it made no progress within its deadline.
+
+    `failure`: what failed first and still does, with its last words.
+    """
 
     sentence: str
     is_done: bool = False
     is_stuck: bool = False
+    failure: tuple[str, ...] = ()
 
 
 def rollout_state(pcs: Json) -> RolloutState:
+    return replace(_state(pcs), failure=tuple(_failure(pcs)))
+
+
+def _failure(pcs: Json) -> Iterator[str]:
+    for told in told_failures([{**pcs, "kind": POD_CLIQUE_SET.kind}]):
+        if not told.is_past:
+            yield f"failed at {told.at}: {told.sentence}"
+            yield from (f"  {line}" for line in told.last_words)
+
+
+def _state(pcs: Json) -> RolloutState:
     name, status = f"podcliqueset {pcs['metadata']['name']}", pcs.get("status") or {}
     if status.get("observedGeneration", 0) < pcs["metadata"].get("generation", 1):
         return RolloutState(f"{name}: the operator has not seen the change yet")

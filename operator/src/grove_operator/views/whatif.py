@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from grove_operator.api.kinds import Json
 from grove_operator.engine.whatif.explanation import GangExplanation
 from grove_operator.engine.whatif.simulation import GangVerdict, PodPlace, Simulation
 from grove_operator.scheduler.explain import ScopeReport
 from grove_operator.scheduler.quantity import spell
+from grove_operator.views.failures import ToldFailure
 from grove_operator.views.placement import Health, TreeNode, level_keys, topology_path
 
 
@@ -57,16 +58,17 @@ def _reason(reason: Json) -> TreeNode:
     return TreeNode("because", str(reason.get("reason", "")), (str(reason["message"]),), "bad")
 
 
-def explanation_tree(explained: GangExplanation) -> TreeNode:
-    """The gang, its scopes with their closest domains and holders, and the ways out."""
-    why = explained.explanation
+def explanation_tree(explained: GangExplanation, failures: Iterable[ToldFailure] = ()) -> TreeNode:
+    """The gang, its scopes with their closest domains and holders, the ways out, and what of it failed last."""
+    why, failed = explained.explanation, tuple(failure.tree() for failure in failures)
     if not explained.reasons:
-        return TreeNode("podgang", why.gang, ("placed: nothing stands in its way",), "good")
+        return TreeNode("podgang", why.gang, ("placed: nothing stands in its way",), "good", failed)
     message = str(explained.reasons[0]["message"])
     children = [
         *(_reason(reason) for reason in explained.reasons[1:]),
         *(_scope(report) for report in why.scopes),
         _ways_out(explained),
+        *failed,
     ]
     fact = "placed, but not whole" if explained.is_placed else "not placed"
     return TreeNode("podgang", why.gang, (fact, message), "bad", tuple(children))

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from grove_operator.api.kinds import Json
 from grove_operator.engine.ports import ApiError, Clock, timestamp
@@ -23,6 +25,7 @@ from grove_operator.localcluster.fleet import Play
 
 log = logging.getLogger(__name__)
 NOT_STARTED_RETRY_S = 2.0
+LAST_WORDS_BYTES, LAST_WORDS_LINES = 2048, 80
 STEADY_S = 600.0
 """A container that ran this long starts its back-off anew."""
 
@@ -114,7 +117,7 @@ class Container:
                 self._processes.forget(process.pid)
         self._process = None
         code = 128 - code if code < 0 else code
-        self._ended(code, began)
+        self._ended(code, began, launch)
         return code
 
     def _not_started(self, reason: str, message: str) -> None:
@@ -124,11 +127,13 @@ class Container:
         self.state.state = {"waiting": {"reason": reason, "message": message}}
         self._report()
 
-    def _ended(self, code: int, began: str) -> None:
+    def _ended(self, code: int, began: str, launch: Launch) -> None:
         ended: Json = {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "startedAt": began}
         ended["finishedAt"] = timestamp(self._clock.now())
         if code > 128:
             ended["signal"] = code - 128
+        if code and self.spec.get("terminationMessagePolicy") == "FallbackToLogsOnError":
+            ended |= _last_words(launch.log)
         self.state.state = {"terminated": ended}
         self.state.ready = self.state.init and not self.state.sidecar and code == 0
         self.state.started = False
@@ -204,3 +209,16 @@ class Container:
             return
         signal_group(process.pid, signal.SIGKILL)
         await process.wait()
+
+
+def _last_words(path: Path) -> Json:
+    """The end of the log, as much of it as a kubelet takes; nothing where nothing was said."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - LAST_WORDS_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return {}
+    text = "\n".join(lines[-LAST_WORDS_LINES:])
+    return {"message": text} if text else {}
