@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from grove_operator.api.kinds import Json
+from grove_operator.api.constants import ANNOTATION_REPLACES_PLACED
+from grove_operator.api.kinds import POD, Json
 from grove_operator.core.cliques import standalone_clique
 from grove_operator.core.observed import CliqueView, GroupView
+from grove_operator.core.podclique import reconcile
 from grove_operator.core.replica import scaling_group
+from grove_operator.core.settings import Settings
 from grove_operator.core.template import Template
 from grove_operator.core.updates import clique_step, group_step
 from tests.sim.shapes import clique, group, podcliqueset
@@ -37,6 +40,19 @@ def test_a_clique_whose_pods_are_all_new_ends_the_update_that_a_later_one_overto
     assert step.progress is not None
     assert step.progress["updateEndedAt"] == "2026-01-01T00:00:00Z"
     assert step.progress["podCliqueSetGenerationHash"] == template.generation_hash
+
+
+def test_what_fills_a_hole_of_an_update_says_so_even_in_the_step_that_ends_it() -> None:
+    """Found on the real API server: the last old pod was gone before its successor was made."""
+    template = noticed(podcliqueset([clique("a", 1)]))
+    obj = standalone_clique(template, 0, template.cliques[0])
+    obj["metadata"]["uid"] = "clique"
+    running = {**OLDER, "podCliqueSetGenerationHash": template.generation_hash}
+    obj["status"] = {"replicas": 1, "updateProgress": running}
+    outcome = reconcile(CliqueView(template, obj), NOW, Settings())
+    assert "updateEndedAt" in outcome.status["updateProgress"]
+    successor = next(child for child in outcome.children if child["kind"] == POD.kind)
+    assert successor["metadata"]["annotations"][ANNOTATION_REPLACES_PLACED] == "true"
 
 
 def test_a_group_of_which_nothing_is_old_ends_the_update_that_a_later_one_overtook() -> None:

@@ -49,6 +49,7 @@ def reconcile(view: CliqueView, now: datetime, settings: Settings) -> Outcome:
     doomed = {p["metadata"]["uid"] for p in scale_in_order(live, label(view.obj, LABEL_POD_TEMPLATE_HASH))[:excess]}
     kept = [p for p in live if p["metadata"]["uid"] not in doomed]
     step = clique_step(view, kept, now)
+    is_updating = is_running(step.progress) or is_running((view.obj.get("status") or {}).get("updateProgress"))
     kept = [p for p in kept if p["metadata"]["uid"] not in step.doomed]
     children = [_held(view, p) for p in kept]
     claims = _claims(view, kept, replicas)
@@ -66,7 +67,7 @@ def reconcile(view: CliqueView, now: datetime, settings: Settings) -> Outcome:
             waits_s += [successor.wait_s] if successor.wait_s else []
         if successor.wait_s or lacks:
             continue
-        children.append(_new_pod(view, successor, settings, is_updating=is_running(step.progress)))
+        children.append(_new_pod(view, successor, settings, is_updating=is_updating))
         if successor.ended and not is_terminating(successor.ended):
             events.append(_told_of_end(view.obj, successor.ended))
     is_up = sum(podstate.is_ready(p) for p in kept) >= least(view.obj)
