@@ -23,6 +23,7 @@ from grove_operator.localcluster.controlplane import free_ports
 from grove_operator.localcluster.controlplane_bare import BareControlPlane, bare_control_plane
 
 ROOT = Path(__file__).parents[2]
+OURS = ROOT / "operator" / "src"
 PATIENCE_S = 60.0
 
 
@@ -34,11 +35,13 @@ class Installation:
     options: install.InstallOptions
     config: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    source: Path = OURS
+    """Whose operator and scheduler are started."""
 
     def start(self, name: str, module: str = "operator_main") -> subprocess.Popen[bytes]:
         log = (self.plane.root / f"{name}.log").open("wb")
         environment = os.environ | {
-            "PYTHONPATH": str(ROOT / "operator" / "src"),
+            "PYTHONPATH": str(self.source),
             "POD_NAME": name,
             "POD_NAMESPACE": self.options.namespace,
             "GROVE_OPERATOR_SERVICE_ACCOUNT_NAME": "grove-operator",
