@@ -221,7 +221,8 @@ def lasting(graph: Graph, namespace: str) -> Graph:
 
     def kept(value: Any) -> Any:
         if isinstance(value, dict):
-            return {k: kept(v) for k, v in value.items() if not _is_passing(k)}
+            left = {k: kept(v) for k, v in value.items() if not _is_passing(k)}
+            return {k: v for k, v in left.items() if v != {}}
         if isinstance(value, list):
             return [kept(v) for v in value]
         return TOKEN_VOLUME.sub("", value.replace(namespace, "NS")) if isinstance(value, str) else value
