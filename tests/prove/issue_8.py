@@ -1,4 +1,4 @@
-"""Whole lives of workloads under faults hold every invariant, and planted mistakes don't."""
+"""Whole lives of workloads under faults hold every invariant, planted mistakes don't, and take-overs keep every pod."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from grove_operator.sim.rehearsal import Verdict, rehearse
 from grove_operator.sim.story import Story
 from tests.prove.proof import Figures, Progress, Proof
 from tests.prove.take_over import take_overs
+from tests.prove.upgrade import OLDER, upgrades
 from tests.sim.mutants import MUTANTS, caught
 from tests.support.killable import OPERATOR, QUICK_LEASE, SCHEDULER, Killable, killable_cluster
 from tests.support.kills import disturbed, undisturbed
@@ -113,6 +114,7 @@ def proofs() -> list[Proof]:
         Proof(
             "take-overs", "workloads of Grove's own operator are taken over with every object", take_overs, 1000, 50, 2
         ),
+        Proof("upgrades", "an upgrade from older commits replaces nothing of 18 stories", upgrades, len(OLDER), 1),
         Proof("mutants", "every planted mistake is caught by some seed", mutants, len(MUTANTS), 3, 2),
         Proof("kills", killed, kills, 50, 25),
         Proof("outages", away, outages, 12, 6),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from grove_operator.api.kinds import Json
 from grove_operator.engine.whatif.explanation import GangExplanation
 from grove_operator.scheduler.explain import Explanation
-from grove_operator.views.failures import told_failures
+from grove_operator.views.failures import told_failures, with_failures
+from grove_operator.views.placement import TreeNode
 from grove_operator.views.whatif import explanation_tree
 
 AT = "2026-01-01T08:00:00Z"
@@ -35,3 +36,17 @@ def test_explain_shows_it_also_of_a_gang_that_is_placed() -> None:
         ("pod x: Evicted", f"since {AT}"),
     )
     assert [child.facts for child in node.children] == [("low memory",)]
+
+
+def test_a_tree_begins_with_what_its_set_still_suffers_from() -> None:
+    sets = [
+        unit("PodCliqueSet", "web", "True", "pod x: Evicted"),
+        unit("PodCliqueSet", "api", "False", "pod y: Evicted"),
+    ]
+    for pcs in sets:
+        pcs["metadata"]["namespace"] = "ml"
+    gang = TreeNode("podgang", "web-0")
+    trees = [TreeNode("podcliqueset", f"ml/{name}", children=(gang,)) for name in ("web", "api")]
+    first, second = with_failures(trees, sets)
+    assert [child.kind for child in first.children] == ["last failure", "podgang"]
+    assert second.children == (gang,)

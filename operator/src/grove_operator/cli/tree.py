@@ -14,6 +14,7 @@ from grove_operator.api import kinds
 from grove_operator.cli.cluster import read_cluster
 from grove_operator.cli.drawing import draw
 from grove_operator.engine.ports import KubeApi
+from grove_operator.views.failures import with_failures
 from grove_operator.views.placement import ClusterView, TreeNode, workload_trees
 
 
@@ -52,6 +53,5 @@ async def _load(api: KubeApi, namespace: str | None) -> list[TreeNode]:
         api.list(kinds.NODE),
         api.list(kinds.CLUSTER_TOPOLOGY_BINDING),
     )
-    return workload_trees(
-        ClusterView(sets.items, cliques.items, gangs.items, pods.items, nodes.items, topologies.items)
-    )
+    view = ClusterView(sets.items, cliques.items, gangs.items, pods.items, nodes.items, topologies.items)
+    return with_failures(workload_trees(view), sets.items)

@@ -38,7 +38,7 @@ from grove_operator.sim.selectors import field_test, label_test
 
 Key = tuple[str, str]
 KEEPS_STATUS_AT_CREATION = {NODE.kind}
-HAS_NO_GENERATION = {"Event", "ConfigMap", "Secret", "ServiceAccount", "Namespace", "Lease"}
+HAS_NO_GENERATION = {"ControllerRevision", "Event", "ConfigMap", "Secret", "ServiceAccount", "Namespace", "Lease"}
 
 
 @dataclass(frozen=True, slots=True)

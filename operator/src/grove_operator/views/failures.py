@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from grove_operator.api import conditions
 from grove_operator.api.constants import CONDITION_LAST_FAILURE
-from grove_operator.api.kinds import Json
+from grove_operator.api.kinds import POD_CLIQUE_SET, Json
 from grove_operator.views.placement import TreeNode
 
 
@@ -45,3 +45,14 @@ def told_failures(objects: Iterable[Json]) -> list[ToldFailure]:
         is_past = said["status"] != "True"
         found[sentence] = ToldFailure(of, said["lastTransitionTime"], is_past, said["reason"], sentence, tuple(words))
     return list(found.values())
+
+
+def with_failures(trees: Iterable[TreeNode], sets: Iterable[Json]) -> list[TreeNode]:
+    """The trees of PodCliqueSets, each with what it still suffers from as its first branch."""
+    suffered = {
+        f"{pcs['metadata'].get('namespace', 'default')}/{pcs['metadata']['name']}": tuple(
+            told.tree() for told in told_failures([{**pcs, "kind": POD_CLIQUE_SET.kind}]) if not told.is_past
+        )
+        for pcs in sets
+    }
+    return [replace(tree, children=(*suffered.get(tree.name, ()), *tree.children)) for tree in trees]
