@@ -39,8 +39,9 @@ test: check tools ## check, then properties, simulations and everything that nee
 prove: tools ## the full proofs of one issue (ISSUE=n), at most an hour, resumable; writes docs/proofs.md
 	$(BIN)/python -m tests.prove $(ISSUE)
 
-bench: tools ## decisions, then grove-scale end to end: figures for docs/performance.md
+bench: tools ## decisions and their quality, then bindings and grove-scale end to end: figures for docs/performance.md
 	$(BIN)/python -m tests.bench.decisions
+	$(BIN)/python -m tests.bench.quality
 	$(BIN)/python -m tests.bench.binding
 	$(BIN)/python -m tests.bench.grove_scale --replicas $(or $(REPLICAS),500)
 

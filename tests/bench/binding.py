@@ -7,7 +7,7 @@ one gang  a single gang of 512 pods (kai-512)             to the last pod that i
 fours     gangs of 4 pods, rack required (k8s-tas)
 latency   one gang of 4 at a time on an idle cluster: last pod ungated to last pod bound
 null      the same bindings sent by a bare client, 64 in flight, to the same server
-floor     the same, and the gangs' Initialized beside them, which start every gang: what no scheduler can do without
+floor     a null scheduler: sees a gang initialised, binds its pods to the next nodes, and says nothing
 
 The CPU times are those of scheduler, bench (which starts the gangs and watches the pods), API server and etcd.
 """
@@ -21,6 +21,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Coroutine, Iterable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +65,15 @@ async def gangs(api: HttpKubeApi, name: str, count: int, pods: int, required: st
     return made
 
 
-async def bound(api: HttpKubeApi, name: str, count: int, pods: int, required: str = "") -> tuple[float, float]:
-    """(seconds, pods per second) from the first gang that may be placed to the last pod that is bound."""
+async def bound(
+    api: HttpKubeApi, name: str, count: int, pods: int, required: str = "", nodes: Sequence[str] = ()
+) -> tuple[float, float]:
+    """(seconds, pods per second) from the first gang that may be placed to the last pod that is bound.
+
+    With `nodes` a null scheduler binds.
+    """
     made = await gangs(api, name, count, pods, required)
+    null = asyncio.create_task(null_scheduler(api, nodes)) if nodes else None
     seen = Bindings(api)
     watch = asyncio.create_task(seen.run())
     await asyncio.sleep(0.5)
@@ -78,6 +85,8 @@ async def bound(api: HttpKubeApi, name: str, count: int, pods: int, required: st
 
     await until(all_bound, lambda: f"{name}: {len(seen.at)} of {count * pods} bound", 300)
     watch.cancel()
+    if null is not None:
+        null.cancel()
     took = max(seen.at.values()) - began
     return took, count * pods / took
 
@@ -96,22 +105,38 @@ async def all_at_once(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     await asyncio.gather(*(one(part) for part in work))
 
 
-async def null(api: HttpKubeApi, pods: int, nodes: Sequence[str], per_gang: int = 0) -> tuple[float, float]:
-    """Pods of no gang, or of gangs of so many that nobody decides on."""
-    count = pods // per_gang if per_gang else 0
-    made = [gang_of(f"null-{g}", [f"null-{g * per_gang + i}" for i in range(per_gang)]) for g in range(count)]
+async def bind(api: HttpKubeApi, pod: str, node: str) -> None:
+    target = {"apiVersion": "v1", "kind": "Node", "name": node}
+    body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
+    await api.create(POD, "ns", body, subresource_of=f"{pod}/binding")
+
+
+async def null(api: HttpKubeApi, pods: int, nodes: Sequence[str]) -> tuple[float, float]:
     await put(api, [gpu_pod(f"null-{i}", None, scheduler="null") for i in range(pods)])
-    await put(api, [{k: v for k, v in gang.items() if k != "status"} for gang in made])
-
-    async def bind(i: int) -> None:
-        target = {"apiVersion": "v1", "kind": "Node", "name": nodes[i % len(nodes)]}
-        body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": f"null-{i}"}, "target": target}
-        await api.create(POD, "ns", body, subresource_of=f"null-{i}/binding")
-
     began = time.perf_counter()
-    await all_at_once([*(initialized(api, gang) for gang in made), *(bind(i) for i in range(pods))])
+    await all_at_once(bind(api, f"null-{i}", nodes[i % len(nodes)]) for i in range(pods))
     took = time.perf_counter() - began
     return took, pods / took
+
+
+async def null_scheduler(api: HttpKubeApi, nodes: Sequence[str]) -> None:
+    """Binds the pods of every gang that becomes initialised, 64 in flight."""
+    gate, following, started = asyncio.Semaphore(64), cycle(nodes), set[str]()
+    position = (await api.list(POD_GANG)).resource_version
+
+    async def one(pod: str, node: str) -> None:
+        async with gate:
+            await bind(api, pod, node)
+
+    async with asyncio.TaskGroup() as tasks:
+        async for event in api.watch(POD_GANG, position):
+            gang = event.object
+            name = gang["metadata"]["name"]
+            if (gang.get("status") or {}).get("conditions") and name not in started:
+                started.add(name)
+                for group in gang["spec"]["podgroups"]:
+                    for reference in group["podReferences"]:
+                        tasks.create_task(one(reference["name"], next(following)))
 
 
 class Cpu:
@@ -161,9 +186,13 @@ async def measure(plane: Plane, pods: int, count: int) -> None:
     async with plane.client() as api:
         await put(api, [TOPOLOGY, *(gpu_node(n, labels={"rack": f"r{i // 10}"}) for i, n in enumerate(names))])
         print("| workload | seconds | pods/s | CPU |\n|---|---|---|---|")
-        for name, per_gang in (("null client", 0), ("floor of fill", 1), ("floor of fours", 4)):
+        cpu = Cpu()
+        print(f"{row('null client', await null(api, pods, names))} {cpu} |", flush=True)
+        await wipe(api, (POD,))
+        for name, per_gang in (("floor of fill", 1), ("floor of fours", 4)):
             cpu = Cpu()
-            print(f"{row(name, await null(api, pods, names, per_gang))} {cpu} |", flush=True)
+            figures = await bound(api, name.replace(" ", "-"), pods // per_gang, per_gang, nodes=names)
+            print(f"{row(name, figures)} {cpu} |", flush=True)
             await wipe(api, (POD_GANG, POD))
         process = psutil.Process(plane.start_scheduler().pid)
         await bound(api, "warm", 8, 4)

@@ -56,14 +56,20 @@ def cluster(nodes: int, *, rack: int = RACK, block: int = BLOCK, zone: int = ZON
 def needs(gpus: int, cpu: int = 0) -> Needs:
     """A GPU pod with the toleration, selector and affinity that such pods have."""
     return Needs(
-        requests=(("cpu", cpu or 2000 * gpus), ("memory", gpus * 2**34), (GPU, gpus), ("pods", 1)),
+        requests=(
+            ("cpu", cpu or 2000 * gpus),
+            ("memory", max(gpus, 1) * 2**34),
+            *(((GPU, gpus),) if gpus else ()),
+            ("pods", 1),
+        ),
         selector=(("pool", "gpu"),),
         affinity=((Expression("zone", "Exists"),),),
         tolerations=(Toleration(GPU, "Exists", "", "NoSchedule"),),
     )
 
 
-NEEDS = {g: needs(g) for g in (1, 2, 4, 8)}
+NEEDS = {0: needs(0, cpu=4000), **{g: needs(g) for g in (1, 2, 4, 8)}}
+"""By GPUs; without any it is a router or a leader."""
 
 
 def podgroup(gang: str, name: str, count: int, gpus: int, constraint: Constraint | None = None) -> PodGroup:
@@ -96,6 +102,18 @@ def three_levels(i: int) -> Gang:
     return Gang("ns", name, groups, Constraint("block"), configs)
 
 
+def disaggregated(i: int) -> Gang:
+    """Two CPU frontends; in a rack each: once or twice prefill (leader, 2 x 4), decode (leader, 2 or 4 x 8 GPU)."""
+    rng = random.Random(i)
+    name, decode = f"g{i}", rng.choice((2, 4))
+    roles = [(f"prefill{r}", 2, 4) for r in range(rng.choice((1, 2)))] + [("decode0", decode, 8)]
+    groups = [podgroup(name, "frontend", 2, 0)]
+    for role, count, gpus in roles:
+        groups += [podgroup(name, f"{role}-leader", 1, 0), podgroup(name, f"{role}-worker", count, gpus)]
+    configs = tuple(GroupConfig(role, (f"{role}-leader", f"{role}-worker"), Constraint("rack")) for role, *_ in roles)
+    return Gang("ns", name, tuple(groups), Constraint("block", "rack"), configs)
+
+
 @dataclass(frozen=True)
 class Stream:
     """`make(i)` is the i-th gang; gangs leave in the order they came once `fill` of all GPUs are in use."""
@@ -111,4 +129,5 @@ STREAMS = (
     Stream("1 to 32 pods, zone required, rack preferred", mixed),
     Stream("64 x 8 GPU, block required, rack preferred", single(64, 8, Constraint("block", "rack")), gangs=500),
     Stream("12 pods, block > rack > host", three_levels),
+    *(Stream(f"disaggregated, {fill:.0%} full", disaggregated, fill, gangs=600) for fill in (0.3, 0.5, 0.7, 0.9)),
 )
