@@ -16,6 +16,7 @@ from grove_operator.core import (
     cliques,
     coherent,
     podclique,
+    podcliqueset,
     podgangs,
     podstate,
     replica,
@@ -74,6 +75,14 @@ def always(value: Any) -> Callable[[Any], Any]:
 
 def no_verdict(right: Any) -> Any:
     return lambda *args, **kwargs: termination.Verdict()
+
+
+def number_stays(right: Any) -> Any:
+    def wrong(template: Any, live: Any) -> Any:
+        held = right(template, live)
+        return [child if "data" in child else {k: v for k, v in child.items() if k != "revision"} for child in held]
+
+    return wrong
 
 
 def without_preconditions(right: Any) -> Any:
@@ -183,6 +192,12 @@ MUTANTS = (
     Mutant("budget-off-by-one", "one more may be away than allowed", ((updates, "max_unavailable", one_more),)),
     Mutant("away-not-counted", "pods that are starting don't count as away", ((updates, "_is_away", always(False)),)),
     Mutant("bookkeeping-lost", "a second change forgets what is away", ((updates, "_still_away", bookkeeping_lost),)),
+    Mutant(
+        "number-stays",
+        "a revision that comes back keeps its old number",
+        ((podcliqueset, "revisions", number_stays),),
+        ("disaggregated",),
+    ),
     Mutant("no-turns", "every replica is updated at once", ((updates, "is_its_turn", always_its_turn),)),
     Mutant(
         "acts-before-noticed",

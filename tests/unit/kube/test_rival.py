@@ -10,9 +10,10 @@ import pytest
 from grove_operator.api.install import install_manifests
 from grove_operator.api.kinds import DEPLOYMENT, LEASE, Json
 from grove_operator.cli.status import _sentences
+from grove_operator.engine.ports import Invalid
 from grove_operator.kube.lease import LeaseElection
 from grove_operator.kube.rival import LOOK_S, RivalFound, RivalWatch, operators
-from grove_operator.sim.apiserver import SimApi
+from grove_operator.sim.apiserver import Request, SimApi
 from grove_operator.sim.clock import SimClock
 
 LEASE_NAME = "grove-operator-leader-election"
@@ -148,3 +149,19 @@ async def test_status_names_all_and_says_when_they_are_too_many() -> None:
     assert said[1] == "operator    NVIDIA's Grove operator in namespace nvidia (deployment grove-operator)"
     assert "more than one" in said[2]
     assert _sentences([]) == ["no Grove operator reconciles this cluster"]
+
+
+async def test_an_api_server_that_does_not_tell_is_no_rival_and_is_complained_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stage = Stage()
+
+    def refuse(request: Request) -> None:
+        if request.kind == "Lease":
+            raise Invalid("leases is forbidden", status=403)
+
+    stage.api.before_request(refuse)
+    for _ in range(5):
+        assert await stage.is_alone()
+        await stage.clock.advance(LOOK_S)
+    assert caplog.text.count("can't see whether another Grove operator is at work: leases is forbidden") == 1

@@ -121,7 +121,7 @@ class RivalWatch:
         try:
             others = await self._others()
         except ApiError as error:
-            log.warning("can't see whether another Grove operator is at work: %s", error)
+            self._tell(f"can't see whether another Grove operator is at work: {error}")
             return None
         return next(
             (o for o in others if not (since and o.is_ours and (o.since, o.namespace) > self._rank(since))), None
@@ -150,8 +150,12 @@ class RivalWatch:
         return now - seen_at < float(spec.get("leaseDurationSeconds") or DURATION_S)
 
     def _say(self, rival: OtherOperator) -> None:
-        now = self._clock.monotonic()
         self._fault = f"not reconciling beside {rival}; remove one of the two (docs/take-over.md)"
-        if self._told[0] != self._fault or now - self._told[1] >= SAID_AGAIN_S:
-            log.warning("%s", self._fault)
-            self._told = (self._fault, now)
+        self._tell(self._fault)
+
+    def _tell(self, text: str) -> None:
+        """In the log, and again only after a while."""
+        now = self._clock.monotonic()
+        if self._told[0] != text or now - self._told[1] >= SAID_AGAIN_S:
+            log.warning("%s", text)
+            self._told = (text, now)

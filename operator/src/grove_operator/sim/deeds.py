@@ -9,6 +9,7 @@ from typing import Any
 from grove_operator.api.constants import ANNOTATION_ROLLOUT_PAUSED, LABEL_SCALING_GROUP, MANAGED_BY
 from grove_operator.api.kinds import (
     BY_KIND,
+    CONTROLLER_REVISION,
     NODE,
     POD,
     POD_CLIQUE,
@@ -19,6 +20,8 @@ from grove_operator.api.kinds import (
     Json,
     Kind,
 )
+from grove_operator.core.objects import controller_uid
+from grove_operator.core.revisions import number, restored
 from grove_operator.engine.ports import ApiError
 from grove_operator.sim.cluster import PROCESSES, SimCluster
 
@@ -40,6 +43,7 @@ class Deeds:
             "scale-clique": self._scale_clique,
             "update": self._update,
             "bad-update": self._bad_update,
+            "undo": self._undo,
             "pause": self._pause,
             "resume": self._resume,
             "delete-pod": self._delete_pod,
@@ -110,6 +114,17 @@ class Deeds:
                 container["image"] = f"{container['image'].partition(':')[0]}:{tag}"
         await self._patch(pcs, {"spec": {"template": {"cliques": cliques}}})
         return f"{pcs['metadata']['name']}: {', '.join(c['name'] for c in chosen)} to {tag}"
+
+    async def _undo(self, of: str, to: Any) -> str:
+        """Back to one of the former revisions."""
+        pcs = self._pick(self._objects(POD_CLIQUE_SET), of)
+        uid = pcs["metadata"]["uid"] if pcs else ""
+        known = sorted((r for r in self._objects(CONTROLLER_REVISION) if controller_uid(r) == uid), key=number)
+        if pcs is None or len(known) < 2:
+            return ""
+        chosen = self._rng.choice(known[:-1])
+        await self._patch(pcs, restored(pcs, chosen))
+        return f"{pcs['metadata']['name']} to revision {number(chosen)}"
 
     async def _pause(self, of: str, to: Any) -> str:
         return await self._annotate(of, "true")

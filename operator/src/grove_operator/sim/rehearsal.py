@@ -16,6 +16,7 @@ from grove_operator.sim.cluster import SimCluster
 from grove_operator.sim.deeds import Deeds
 from grove_operator.sim.invariants.breaches import BreachesEndInTime
 from grove_operator.sim.invariants.budgets import GroupsKeepTheirBudget, UpdatesKeepTheirBudget
+from grove_operator.sim.invariants.history import RevisionsTellTheHistory
 from grove_operator.sim.invariants.ownership import (
     HolesAreFilled,
     NothingIsLeftOver,
@@ -58,6 +59,7 @@ def all_invariants() -> list[Invariant]:
         UpdatesKeepTheirBudget(),
         GroupsKeepTheirBudget(),
         CoherentPartsKeepStep(),
+        RevisionsTellTheHistory(),
     ]
 
 
