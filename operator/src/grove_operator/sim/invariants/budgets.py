@@ -28,7 +28,9 @@ from grove_operator.sim.invariants.witness import (
 )
 
 CALM_S = 20.0
-"""Nobody else took anything of the clique away for this long: what is away is the update's doing."""
+"""Nobody else took anything of the group away for this long: what is away is the update's doing."""
+SEEN_S = 35.0
+"""The same for a pod: what replaces it is made after a storm of 20 s and a death of 10 s at the latest."""
 
 
 class UpdatesKeepTheirBudget(Invariant):
@@ -67,7 +69,7 @@ class UpdatesKeepTheirBudget(Invariant):
         if len(others) >= clique["spec"]["replicas"]:
             return  # scaled in
         yield from _turn(pcs, clique, name_of(pod))
-        if state.now_s - self._disturbed.get(uid, -CALM_S) < CALM_S:
+        if state.now_s - self._disturbed.get(uid, -SEEN_S) < SEEN_S:
             return
         away = 1 + sum(not is_ready(p) and (uid, label(p, INDEX)) in self._had_place for p in others)
         budget = _budget(pcs, clique)
