@@ -10,13 +10,14 @@ from pathlib import Path
 
 from grove_operator.sim.rehearsal import Verdict, rehearse
 from grove_operator.sim.story import Story
-from tests.prove.proof import Figures, Progress, Proof
+from tests.prove.proof import Figures, Progress, Proof, merged
 from tests.prove.take_over import take_overs
 from tests.prove.upgrade import OLDER, upgrades
 from tests.sim.mutants import MUTANTS, caught
 from tests.support.killable import OPERATOR, QUICK_LEASE, SCHEDULER, Killable, killable_cluster
 from tests.support.kills import disturbed, undisturbed
 from tests.support.outages import OUTAGES, recovery_s
+from tests.support.upgrades import has_commit, upgraded_from
 
 ROOT = Path(__file__).parents[2]
 STORIES = sorted((ROOT / "examples" / "rehearsals").glob("*.yaml"))
@@ -25,6 +26,8 @@ CHUNKS_APART = 1_000_003
 SEEDS_PER_MUTANT = 25
 KILLS_PER_LIFE = 5
 RECOVERED_WITHIN_S = 30.0
+OLDER = ("baee0fb", "922e9c8")
+"""Commits that earlier sessions ended with."""
 
 
 def lives(seed: int, count: int, progress: Progress) -> Figures:
@@ -91,6 +94,19 @@ def outages(seed: int, count: int, progress: Progress) -> Figures:
     return figures
 
 
+def upgrades(seed: int, count: int, progress: Progress) -> Figures:
+    """Case i takes over from older commit i; without its history there is nothing to take over from."""
+    first, parts = seed % CHUNKS_APART, []
+    for commit in OLDER[first : first + count]:
+        if not has_commit(commit):
+            parts.append({"skipped_without_git_history": 1.0})
+            continue
+        with tempfile.TemporaryDirectory(prefix="grove-prove-") as folder:
+            parts.append(upgraded_from(commit, Path(folder)))
+        progress(1)
+    return merged(parts)
+
+
 def _on_a_cluster(work: Callable[[Killable], Awaitable[None]], lease: Mapping[str, str]) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="grove-prove-") as folder,
@@ -109,6 +125,10 @@ def proofs() -> list[Proof]:
         f"etcd or API server killed and started again, webhooks away, each for 1 to 20 s: all is well within "
         f"{RECOVERED_WITHIN_S:g} s of their return, no pod is replaced (real API server)"
     )
+    upgraded = (
+        f"An older operator and scheduler ({', '.join(OLDER)}) run the golden stories, then CRDs and processes become "
+        "ours: no pod and no other object is replaced, no update begins (real API server)"
+    )
     return [
         Proof("rehearsals", "1,000 seeds of mixed stories under faults hold every invariant", lives, 1000, 25, 2),
         Proof(
@@ -118,4 +138,5 @@ def proofs() -> list[Proof]:
         Proof("mutants", "every planted mistake is caught by some seed", mutants, len(MUTANTS), 3, 2),
         Proof("kills", killed, kills, 50, 25),
         Proof("outages", away, outages, 12, 6),
+        Proof("upgrades", upgraded, upgrades, len(OLDER), 1),
     ]

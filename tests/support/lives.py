@@ -43,7 +43,6 @@ from tests.sim.shapes import clique, group, podcliqueset
 from tests.support.operated import Namespace
 from tests.support.placing import until
 
-DELAY_S = 4
 PATIENCE_S = 240.0
 QUIET_S = 3.0
 ENDS_S = 60.0
@@ -70,7 +69,7 @@ def workload() -> Json:
         clique("w", 3, podSpec=pod),
     ]
     groups = [group("g", ["l", "w"], 9, 2, **three)]
-    return podcliqueset(cliques, groups, replicas=2, terminationDelay=f"{DELAY_S}s")
+    return podcliqueset(cliques, groups, replicas=2, terminationDelay="1h")
 
 
 @dataclass
@@ -138,6 +137,10 @@ class Life:
         """A pod of a clique without one to spare is lost, no node takes another one: its whole replica is recycled."""
         before = {o["metadata"]["uid"] for o in await self._cliques_of("0")}
         others = {o["metadata"]["uid"] for o in await self._cliques_of("1")}
+        short: Json = {
+            "spec": {"template": {"terminationDelay": "4s"}}
+        }  # only now: leaders are away for longer than that
+        await tried(lambda: self.here.api.patch(POD_CLIQUE_SET, self.here.name, "web", short))
         await self._cordon(True)
         lost = (await self.here.pods("web-0-f"))[0]["metadata"]["name"]
         await tried(lambda: self.here.api.delete(POD, self.here.name, lost, grace_s=0))

@@ -77,7 +77,9 @@ def upgraded_from(commit: str, root: Path) -> dict[str, float]:
 
 
 def _manifests_of(source: Path, options: InstallOptions) -> list[Json]:
-    argv = [sys.executable, "-c", PRINT_MANIFESTS, json.dumps(asdict(options))]
+    usual = asdict(InstallOptions())
+    said = {name: value for name, value in asdict(options).items() if value != usual[name]}  # older ones know fewer
+    argv = [sys.executable, "-c", PRINT_MANIFESTS, json.dumps(said)]
     done = subprocess.run(argv, env={"PYTHONPATH": str(source)}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found: list[Json] = json.loads(done.stdout)
