@@ -126,6 +126,17 @@ async def test_of_two_of_ours_the_one_that_leads_longer_stays() -> None:
         await RivalWatch(stage.api, stage.clock, "elsewhere").check(second.lease)
 
 
+async def test_behind_one_of_ours_it_waits_as_a_ready_standby(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    other = LeaseElection(stage.api, stage.clock, "elsewhere", LEASE_NAME, "other")
+    await other.acquire()
+    assert not await stage.is_alone()
+    assert stage.watch.fault() == ""
+    assert "not reconciling beside another one of this project in namespace elsewhere" in caplog.text
+    await other.release()
+    assert await stage.is_alone()
+
+
 async def test_nvidias_that_comes_later_is_given_way_to() -> None:
     stage = Stage()
     mine = LeaseElection(stage.api, stage.clock, "grove-system", LEASE_NAME, "mine")

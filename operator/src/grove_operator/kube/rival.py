@@ -97,15 +97,20 @@ class RivalWatch:
         self._fault = ""
 
     def fault(self) -> str:
-        """For readiness: who is in the way; '' when nobody is. Called from other threads."""
+        """For readiness: which of NVIDIA's is in the way; '' when none is. Called from other threads.
+
+        Behind one of ours it is a standby, and ready: who moves an installation brings up the new one first.
+        """
         return self._fault
 
     async def until_alone(self) -> None:
         """Returns once no other operator works. An API server that doesn't answer hides nobody for long."""
+        has_waited = False
         while rival := await self._rival(since=""):
             self._say(rival)
+            has_waited = True
             await self._clock.sleep(LOOK_S)
-        if self._fault:
+        if has_waited:
             log.info("no other Grove operator is at work any more")
         self._fault = ""
 
@@ -113,8 +118,7 @@ class RivalWatch:
         """Raises RivalFound where this operator, as the holder of `lease`, has to give way."""
         since = str(((lease or {}).get("spec") or {}).get("acquireTime") or "")
         if rival := await self._rival(since):
-            self._say(rival)
-            raise RivalFound(self._fault)
+            raise RivalFound(self._say(rival))
 
     async def _rival(self, since: str) -> OtherOperator | None:
         """The first one that this operator, which leads since then ('' = not yet), gives way to."""
@@ -149,9 +153,11 @@ class RivalWatch:
         self._changed[where] = (renewed, seen_at)
         return now - seen_at < float(spec.get("leaseDurationSeconds") or DURATION_S)
 
-    def _say(self, rival: OtherOperator) -> None:
-        self._fault = f"not reconciling beside {rival}; remove one of the two (docs/take-over.md)"
-        self._tell(self._fault)
+    def _say(self, rival: OtherOperator) -> str:
+        text = f"not reconciling beside {rival}; remove one of the two (docs/take-over.md)"
+        self._fault = "" if rival.is_ours else text
+        self._tell(text)
+        return text
 
     def _tell(self, text: str) -> None:
         """In the log, and again only after a while."""
