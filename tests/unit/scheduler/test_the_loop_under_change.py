@@ -7,7 +7,7 @@ from typing import Any
 
 from grove_operator.api.kinds import EVENT, NODE, POD, POD_GANG, Json
 from grove_operator.engine.binder import GangScheduler
-from grove_operator.engine.binding import LEAST_IN_FLIGHT, Window
+from grove_operator.engine.binding import LEAST_IN_FLIGHT, LEAST_WHEN_SLOW, Window
 from grove_operator.engine.ports import Conflict, Overloaded
 from grove_operator.scheduler.model import Decision, Policy, Snapshot
 from grove_operator.scheduler.solve import Solver
@@ -335,3 +335,9 @@ def test_the_window_grows_with_good_answers_and_halves_on_refusals_once_per_roun
     before = slow.size
     slow.answered(1.0, is_refused=False)
     assert slow.size < before, "slow answers count as trouble too"
+    for _ in range(500):
+        slow.answered(1.0, is_refused=False)
+    assert slow.size == LEAST_WHEN_SLOW, "a server that is slow for all is not left to the others"
+    for _ in range(500):
+        slow.answered(1.0, is_refused=True)
+    assert slow.size == LEAST_IN_FLIGHT

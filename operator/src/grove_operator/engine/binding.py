@@ -1,7 +1,8 @@
 """Many bindings in flight, as many as the API server takes well.
 
     in flight   +1 per round without trouble          up to `most`
-                x 1/2 on 429 or 5xx, x 3/4 when answers take 4 x as long as the quickest, once per round
+                x 1/2 on 429 or 5xx, x 3/4 when answers take 4 x as long as the quickest, once per round;
+                    at least 4, or 16 when answers are only slow: that may be others' doing
 
 A round is as many answers as may be in flight. A binding that is refused for good is handed back to the decider.
 """
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 BIND_TRIES = 5
 BACKOFF_MIN_S = 0.5
 LEAST_IN_FLIGHT = 4
+LEAST_WHEN_SLOW = 16
 FIRST_IN_FLIGHT = 32
 SLOW = 4.0
 SLOW_FROM_S = 0.25
@@ -73,8 +75,9 @@ class Window:
         is_slow = took_s > SLOW_FROM_S and took_s > SLOW * self.quickest_s
         if is_refused or is_slow:
             if not self._until_decrease:
-                least = min(LEAST_IN_FLIGHT, self.most)
-                self.size = max(float(least), self.size * (0.5 if is_refused else 0.75))
+                least = min(LEAST_IN_FLIGHT if is_refused else LEAST_WHEN_SLOW, self.most)
+                smaller = max(float(least), self.size * (0.5 if is_refused else 0.75))
+                self.size = min(self.size, smaller)
                 self._until_decrease = int(self.size)
         else:
             self.size = min(float(self.most), self.size + 1.0 / self.size)
