@@ -67,6 +67,7 @@ class OperatorConfig(Section):
     metrics_port: int = Field(9445, ge=1, le=65535)
     scheduler_health_port: int = Field(9446, ge=1, le=65535)
     scheduler_metrics_port: int = Field(9447, ge=1, le=65535)
+    conversion_port: int = Field(9448, ge=1, le=65535)
     service_external_name: str | None = Field(None, description="host behind the webhook Service; unset: the pods")
     force: bool = Field(False, description="let the operator be deleted while PodCliqueSets exist")
     config: Json = Field({}, description="merged over the generated OperatorConfiguration")

@@ -18,12 +18,23 @@ def crd_manifests() -> list[Json]:
     return [waiting_for(without_descriptions(crd), "condition=Established") for crd in all_crds()]
 
 
+def decided_by_the_operator(crd: Json) -> list[str]:
+    """Property paths of a CRD that the operator writes; none where there is nothing to convert."""
+    if "conversion" not in crd["spec"]:
+        return []
+    versions = range(len(crd["spec"]["versions"]))
+    return ["spec.conversion", *(f"spec.versions[{i}].{field}" for i in versions for field in ("served", "storage"))]
+
+
 class GroveCrds(pulumi.ComponentResource):
     """Grove's and Dynamo's CRDs.
 
     Deleting a CRD deletes every object of its kind in the whole cluster, whoever made it. They are therefore protected
     and retained, unless `delete_crds` says that this cluster is the stack's own. One of them comes before the others:
     where the cluster has CRDs already, or a right is missing, that is one error, and nothing has been made.
+
+    Which versions of Dynamo's kinds are served, which is stored and who converts is the operator's to decide, once its
+    conversion server answers: changes of that are ignored.
     """
 
     def __init__(self, name: str, *, delete_crds: bool = False, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -37,6 +48,7 @@ class GroveCrds(pulumi.ComponentResource):
                 protect=not delete_crds,
                 retain_on_delete=not delete_crds,
                 depends_on=self.definitions[:1] or None,
+                ignore_changes=decided_by_the_operator(crd),
             )
             self.definitions.append(KubernetesObject(f"{name}-{crd['metadata']['name']}", crd, options))
         self.register_outputs({"names": self.names})

@@ -41,6 +41,7 @@ def install_options(config: OperatorConfig, platform: PlatformConfig | None = No
         metrics_port=config.metrics_port,
         scheduler_health_port=config.scheduler_health_port,
         scheduler_metrics_port=config.scheduler_metrics_port,
+        conversion_port=config.conversion_port,
         service_external_name=config.service_external_name,
         force=config.force,
         config={**config.config, "dynamo": dynamo} if dynamo else config.config,

@@ -28,6 +28,7 @@ OTHER: dict[str, Any] = {
     "metrics_port": 19445,
     "scheduler_health_port": 19446,
     "scheduler_metrics_port": 19447,
+    "conversion_port": 19448,
     "service_external_name": "host.example",
     "force": True,
     "config": {"logLevel": "debug"},

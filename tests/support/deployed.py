@@ -24,16 +24,17 @@ async def until(claim: Callable[[], Awaitable[bool]], limit_s: float, every_s: f
 
 
 async def install(api: HttpKubeApi, config: Mapping[str, object] | None = None) -> InstallOptions:
-    """CRDs, then operator and scheduler on free ports; returns when both Deployments are Available."""
+    """CRDs, then operator, scheduler and conversion server on free ports; returns when all are Available."""
     for crd in all_crds():
         await api.create(kinds.CRD, None, crd)
-    ports = free_ports(5)
+    ports = free_ports(6)
     options = InstallOptions(
         webhook_port=ports[0],
         health_port=ports[1],
         metrics_port=ports[2],
         scheduler_health_port=ports[3],
         scheduler_metrics_port=ports[4],
+        conversion_port=ports[5],
         service_external_name="localhost",
         config=config or {},
     )
@@ -46,4 +47,4 @@ async def install(api: HttpKubeApi, config: Mapping[str, object] | None = None) 
 
 async def deployments_available(api: HttpKubeApi, namespace: str) -> bool:
     found = (await api.list(kinds.DEPLOYMENT, namespace=namespace)).items
-    return len(found) == 2 and all(d.get("status", {}).get("availableReplicas") for d in found)
+    return len(found) == 3 and all(d.get("status", {}).get("availableReplicas") for d in found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import subprocess
 import sys
@@ -17,7 +18,8 @@ import pytest
 
 from grove_operator.api import install
 from grove_operator.api.crds import all_crds
-from grove_operator.api.kinds import BY_KIND, SERVICE_ACCOUNT, Json
+from grove_operator.api.install_conversion import CERTIFICATE_KEYS, CONVERSION_SECRET
+from grove_operator.api.kinds import BY_KIND, SECRET, SERVICE_ACCOUNT, Json
 from grove_operator.kube.client import HttpKubeApi
 from grove_operator.localcluster.controlplane import free_ports
 from grove_operator.localcluster.controlplane_bare import BareControlPlane, bare_control_plane
@@ -57,6 +59,28 @@ class Installation:
         log.close()
         self.processes.append(process)
         return process
+
+    async def start_conversion(self, name: str = "conversion-0") -> subprocess.Popen[bytes]:
+        """The conversion server, as a kubelet starts it once its certificate is there."""
+        secret = await eventually(self._conversion_certificate, "the conversion server's certificate")
+        folder = self.plane.root / "conversion"
+        folder.mkdir(exist_ok=True)
+        for key in CERTIFICATE_KEYS:
+            (folder / key).write_bytes(base64.b64decode(secret[key]))
+        argv = ["--certificates", str(folder), "--port", str(self.options.conversion_port), "--log-format", "text"]
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "operator" / "src")}
+        environment.pop("KUBECONFIG", None)
+        with (self.plane.root / f"{name}.log").open("wb") as log:
+            module = [sys.executable, "-m", "grove_operator.kube.conversion_main"]
+            process = subprocess.Popen([*module, *argv], env=environment, stdout=log, stderr=log)
+        self.processes.append(process)
+        return process
+
+    async def _conversion_certificate(self) -> Json | None:
+        async with HttpKubeApi.from_kubeconfig(self.plane.kubeconfig) as api:
+            secret = await api.get(SECRET, self.options.namespace, CONVERSION_SECRET)
+        data: Json = secret.get("data") or {}
+        return data if set(CERTIFICATE_KEYS) <= set(data) else None
 
     async def serve(self, name: str = "operator-0") -> None:
         """Start an operator and wait until it is ready."""
@@ -126,13 +150,14 @@ def installed(
 ) -> Iterator[Installation]:
     """Everything of an installation but running processes; those that the test starts end with it."""
     with bare_control_plane(root) as plane:
-        ports = free_ports(5)
+        ports = free_ports(6)
         wanted = install.InstallOptions(
             webhook_port=ports[0],
             health_port=ports[1],
             metrics_port=ports[2],
             scheduler_health_port=ports[3],
             scheduler_metrics_port=ports[4],
+            conversion_port=ports[5],
             service_external_name="localhost",
             config={"logFormat": "text", **(config or {})},
         )

@@ -22,7 +22,14 @@ NOT_COUNTED = {
     "subjectaccessreviews", "tokenreviews", "serviceaccounts",  # access reviews, and tokens requested
     "endpoints", "endpointslices",  # the controller manager's own, written in batches after pods changed
 }  # fmt: skip
-PORT_KEYS = ("webhookPort", "healthPort", "metricsPort", "schedulerHealthPort", "schedulerMetricsPort")
+PORT_KEYS = (
+    "webhookPort",
+    "healthPort",
+    "metricsPort",
+    "schedulerHealthPort",
+    "schedulerMetricsPort",
+    "conversionPort",
+)
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,20 @@
-"""v1beta1 through the operator's conversion webhook, on a real API server: nothing is lost, and it stays put."""
+"""v1beta1 through the conversion server, on a real API server: nothing is lost, and it stays put."""
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from grove_operator.api.crds import all_crds
 from grove_operator.api.dynamo_conversion import SAID_IN
-from grove_operator.api.kinds import CRD, DYNAMO_GRAPH_DEPLOYMENT, SCALING_ADAPTER, Json
-from grove_operator.engine.ports import Invalid, NotFound
+from grove_operator.api.kinds import CRD, DYNAMO_GRAPH_DEPLOYMENT, SCALING_ADAPTER, Json, Kind
+from grove_operator.engine.ports import ApiError, Invalid, NotFound
 from grove_operator.kube.client import HttpKubeApi
 from grove_operator.kube.crd_keeper import crd_name
 from tests.golden.dynamo.story import STORIES, graph
@@ -24,9 +27,9 @@ KINDS = {"nvidia.com/v1alpha1": DYNAMO_GRAPH_DEPLOYMENT, "nvidia.com/v1beta1": B
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    config = {"dynamo": {"serveV1beta1": True}}
-    with installed(tmp_path_factory.mktemp("conversion"), config) as made:
+    with installed(tmp_path_factory.mktemp("conversion")) as made:
         made.start("operator-0")
+        asyncio.run(made.start_conversion())
         yield made
 
 
@@ -94,16 +97,75 @@ async def test_v1beta1_is_judged_at_admission_in_its_own_words(api: HttpKubeApi)
         await api.create(BETA, "default", bad)
 
 
-async def test_conversion_and_serving_are_put_back_after_the_crd_was_written_anew(api: HttpKubeApi) -> None:
+async def test_what_the_operator_decided_about_a_crd_is_put_back_after_it_was_written_anew(api: HttpKubeApi) -> None:
+    """As `kubectl replace` does it. Until then graphs are refused, never read wrong."""
+    await api.create(
+        DYNAMO_GRAPH_DEPLOYMENT, "default", {**graph("example-vllm-planner"), "metadata": {"name": "kept"}}
+    )
+    before = await api.get(DYNAMO_GRAPH_DEPLOYMENT, "default", "kept")
     for kind in (DYNAMO_GRAPH_DEPLOYMENT, SCALING_ADAPTER):
-        crd = await api.get(CRD, None, crd_name(kind))
-        versions = [{**v, "served": v["name"] == "v1alpha1"} for v in crd["spec"]["versions"]]
-        spec = {"versions": versions, "conversion": {"strategy": "None", "webhook": None}}
-        await api.patch(CRD, None, crd_name(kind), {"spec": spec})
+        written = next(crd for crd in all_crds() if crd["metadata"]["name"] == crd_name(kind))
+        await api.patch(CRD, None, crd_name(kind), {"spec": {**written["spec"], "conversion": UNTRUSTED}})
+        seen: list[Json] = []
 
-        async def is_back(name: str = crd_name(kind)) -> bool:
+        async def is_back(name: str = crd_name(kind), seen: list[Json] = seen) -> bool:
+            with suppress(ApiError):
+                seen.append((await api.get(DYNAMO_GRAPH_DEPLOYMENT, "default", "kept"))["spec"])
             live = await api.get(CRD, None, name)
-            served = [v["name"] for v in live["spec"]["versions"] if v["served"]]
-            return served == ["v1alpha1", "v1beta1"] and live["spec"]["conversion"]["strategy"] == "Webhook"
+            states = [(v["name"], v["served"], v["storage"]) for v in live["spec"]["versions"]]
+            is_trusted = "caBundle" in live["spec"]["conversion"]["webhook"]["clientConfig"]
+            return states == [("v1alpha1", True, False), ("v1beta1", True, True)] and is_trusted
 
         await eventually(is_back, f"conversion of {crd_name(kind)}")
+        assert all(spec == before["spec"] for spec in seen)
+        await moved(api, kind)
+    await api.delete(DYNAMO_GRAPH_DEPLOYMENT, "default", "kept")
+
+
+async def test_the_operator_lives_while_nobody_converts_and_goes_on_afterwards(
+    api: HttpKubeApi, installation: Installation
+) -> None:
+    await api.create(
+        DYNAMO_GRAPH_DEPLOYMENT, "default", {**graph("example-vllm-planner"), "metadata": {"name": "alone"}}
+    )
+    operator, conversion = installation.processes[:2]
+    conversion.kill()
+    conversion.wait()
+    with pytest.raises(ApiError, match="conversion webhook"):
+        await api.get(DYNAMO_GRAPH_DEPLOYMENT, "default", "alone")
+    kept = await api.get(BETA, "default", "alone")
+    assert [c["name"] for c in kept["spec"]["components"]]
+    await installation.start_conversion()
+
+    async def answers() -> bool:
+        try:
+            live = await api.get(DYNAMO_GRAPH_DEPLOYMENT, "default", "alone")
+        except ApiError:
+            return False
+        return "services" in live["spec"]
+
+    await eventually(answers, "v1alpha1")
+    await api.patch(BETA, "default", "alone", {"spec": {"labels": {"seen": "again"}}})
+
+    async def is_reconciled() -> bool:
+        assert operator.poll() is None, installation.said("operator-0")[-3000:]
+        live = await api.get(BETA, "default", "alone")
+        return bool(live.get("status", {}).get("observedGeneration") == live["metadata"]["generation"])
+
+    await eventually(is_reconciled, lambda: f"the graph; {installation.said('operator-0')[-3000:]}")
+    await api.delete(DYNAMO_GRAPH_DEPLOYMENT, "default", "alone")
+
+
+UNTRUSTED: Json = {**next(c for c in all_crds() if "conversion" in c["spec"])["spec"]["conversion"]}
+UNTRUSTED["webhook"] = {
+    **UNTRUSTED["webhook"],
+    "clientConfig": {**UNTRUSTED["webhook"]["clientConfig"], "caBundle": None},
+}
+
+
+async def moved(api: HttpKubeApi, kind: Kind) -> None:
+    async def is_moved() -> bool:
+        live = await api.get(CRD, None, crd_name(kind))
+        return bool(live["status"]["storedVersions"] == ["v1beta1"])
+
+    await eventually(is_moved, f"storage of {crd_name(kind)}")

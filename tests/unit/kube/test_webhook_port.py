@@ -11,7 +11,7 @@ import pytest
 
 from grove_operator.kube.certificate_pair import CertificatePair, issue
 from grove_operator.kube.certificates import CertificateFiles
-from grove_operator.kube.kopf_thread import PortTaken, refuse_a_strangers_port
+from grove_operator.kube.webhook_port import PortTaken, refuse_a_strangers_port
 
 
 def files_of(folder: Path, pair: CertificatePair) -> CertificateFiles:

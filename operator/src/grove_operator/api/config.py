@@ -209,10 +209,11 @@ class Dynamo(_Section):
         "auto", description="auto: unless NVIDIA's own operator is in the cluster"
     )
     serve_v1beta1: bool = Field(
-        False,
+        True,
         alias="serveV1beta1",
-        description="serve v1beta1 through the operator's conversion webhook; v1alpha1 stays the stored version",
+        description="serve v1beta1 and store graphs in it, as soon as the conversion server answers",
     )
+    conversion_port: int = Field(9448, ge=1, le=65535, description="of the conversion server's Service")
 
     @field_validator("termination_delay")
     @classmethod

@@ -11,10 +11,12 @@ import yaml
 from pydantic import BaseModel
 
 from grove_operator.api import kinds
+from grove_operator.api.constants import OPERATOR_NAMESPACE
 from grove_operator.api.dynamographdeployment import DynamoGraphDeployment
 from grove_operator.api.dynamographdeployment_v1beta1 import DynamoGraphDeploymentV1beta1
 from grove_operator.api.dynamoscalingadapter import ScalingAdapter, ScalingAdapterV1alpha1
 from grove_operator.api.dynamoworkermetadata import DynamoWorkerMetadata
+from grove_operator.api.install_conversion import DEFAULT_PORT, conversion_service
 from grove_operator.api.kinds import Json, Kind
 from grove_operator.api.podclique import PodClique
 from grove_operator.api.podcliqueset import PodCliqueSet
@@ -24,6 +26,8 @@ from grove_operator.api.scalinggroup import PodCliqueScalingGroup
 from grove_operator.api.structural import schema_of
 from grove_operator.api.topology import ClusterTopologyBinding
 
+PROMOTED = "v1beta1"
+"""The version that the operator serves and stores where there is a conversion server."""
 _BREACHED = '.status.conditions[?(@.type=="MinAvailableBreached")].status'
 
 
@@ -56,7 +60,8 @@ class Definition:
     """`.status` path of the label selector; enables the scale subresource."""
     has_status: bool = True
     unserved: tuple[Version, ...] = ()
-    """Further versions, written as not served: the operator serves them once it converts (kube/crd_keeper)."""
+    """Further versions, written as not served nor stored: CRDs come before the server that converts. The operator
+    serves the first and has it stored as soon as that server answers (kube/crd_keeper)."""
 
 
 _GRAPH_COLUMNS = (
@@ -171,11 +176,13 @@ def crd(definition: Definition) -> Json:
     stored = Version(kind.version, definition.model, definition.columns)
     versions = [_version(definition, stored, is_stored=True)]
     versions += [_version(definition, version, is_stored=False) for version in definition.unserved]
+    conversion: Json = {"conversion": _conversion()} if definition.unserved else {}
     return {
         "apiVersion": kinds.CRD.api_version,
         "kind": kinds.CRD.kind,
         "metadata": {"name": f"{kind.plural}.{kind.group}"},
         "spec": {
+            **conversion,
             "group": kind.group,
             "scope": "Namespaced" if kind.namespaced else "Cluster",
             "names": {
@@ -188,6 +195,13 @@ def crd(definition: Definition) -> Json:
             "versions": versions,
         },
     }
+
+
+def _conversion() -> Json:
+    """By our server, without a CA: the operator fills it in. Until then the API server refuses to convert; `None`
+    would let it read one version as the other, and lose what they spell differently."""
+    client = {"service": conversion_service(OPERATOR_NAMESPACE, DEFAULT_PORT)}
+    return {"strategy": "Webhook", "webhook": {"clientConfig": client, "conversionReviewVersions": ["v1"]}}
 
 
 def _version(definition: Definition, version: Version, *, is_stored: bool) -> Json:
@@ -208,6 +222,19 @@ def _version(definition: Definition, version: Version, *, is_stored: bool) -> Js
         "subresources": subresources,
         "additionalPrinterColumns": [dict(column) for column in version.columns],
     }
+
+
+def as_served(manifest: Json, live: Json) -> Json:
+    """The CRD with what the operator decides as the cluster has it: which versions are served, which is stored, and who
+    converts. A version that the cluster doesn't know stays as it is written."""
+    known = {version["name"]: version for version in live["spec"]["versions"]}
+    if "conversion" not in manifest["spec"] or PROMOTED not in known:
+        return manifest
+    versions = [
+        {**v, **{key: known[v["name"]][key] for key in ("served", "storage")}} if v["name"] in known else v
+        for v in manifest["spec"]["versions"]
+    ]
+    return {**manifest, "spec": {**manifest["spec"], "conversion": live["spec"]["conversion"], "versions": versions}}
 
 
 def all_crds() -> list[Json]:

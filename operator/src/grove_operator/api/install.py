@@ -20,12 +20,14 @@ from grove_operator.api.constants import (
     ANNOTATION_FORCE_DELETION,
     APP_NAME,
     COMPONENT,
+    CONVERSION_NAME,
     INIT_CONTAINER,
     OPERATOR_NAME,
     OPERATOR_NAMESPACE,
     PART_OF,
 )
 from grove_operator.api.constants import SCHEDULER_NAME as SCHEDULER
+from grove_operator.api.install_conversion import CONVERSION_SECRET, DEFAULT_PORT, conversion_pod
 from grove_operator.api.kinds import Json, Kind
 from grove_operator.api.rbac import OPERATOR_LEASE_RULES, SCHEDULER_LEASE_RULES, operator_rules, scheduler_rules
 
@@ -38,6 +40,10 @@ DEFAULT_RESOURCES: Mapping[str, Mapping[str, str]] = {
     "requests": {"cpu": "50m", "memory": "128Mi"},
     "limits": {"memory": "1Gi"},
 }
+
+
+NAMES = (OPERATOR_NAME, SCHEDULER, CONVERSION_NAME)
+"""The Deployments, each under a ServiceAccount of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +60,9 @@ class InstallOptions:
     metrics_port: int = 9445
     scheduler_health_port: int = 9446
     scheduler_metrics_port: int = 9447
+    conversion_port: int = DEFAULT_PORT
     service_external_name: str | None = None
-    """Make the Service an ExternalName, for API servers that reach the operator on their own host."""
+    """Make the Services an ExternalName, for API servers that reach the operator on their own host."""
     webhook_ca_bundle: str = ""
     """Base64 of the PEM bundle that signed the certificates, for `certProvisionMode: manual` only."""
     webhook_annotations: Mapping[str, str] = field(default_factory=dict)
@@ -77,6 +84,7 @@ def operator_configuration(options: InstallOptions) -> OperatorConfiguration:
             "metrics": {"port": options.metrics_port},
         },
         "gangScheduler": {"healthPort": options.scheduler_health_port, "metricsPort": options.scheduler_metrics_port},
+        "dynamo": {"conversionPort": options.conversion_port},
     }
     return parse_config(_merged(base, options.config))
 
@@ -87,10 +95,12 @@ def install_manifests(options: InstallOptions | None = None) -> list[Json]:
     config = operator_configuration(options)
     return [
         _deletable(options, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": options.namespace}}),
-        *(_object(options, kinds.SERVICE_ACCOUNT, name, name) for name in (OPERATOR_NAME, SCHEDULER)),
+        *(_object(options, kinds.SERVICE_ACCOUNT, name, name) for name in NAMES),
         *_rbac(options),
         *_configuration(options, config),
-        _service(options),
+        _service(options, OPERATOR_NAME, webhooks=options.webhook_port, metrics=options.metrics_port),
+        _service(options, CONVERSION_NAME, conversion=options.conversion_port),
+        _conversion(options, config),
         _deployment(options, OPERATOR_NAME, "manager", options.operator_replicas, _operator_ports(options)),
         _deployment(options, SCHEDULER, "scheduler", options.scheduler_replicas, _scheduler_ports(options)),
         *webhook_configurations(options),
@@ -167,20 +177,18 @@ def _configuration(options: InstallOptions, config: OperatorConfiguration) -> li
     out = [_object(options, kinds.CONFIG_MAP, CONFIG_MAP, OPERATOR_NAME, data={CONFIG_KEY: text})]
     if config.server.webhooks.cert_provision_mode == "auto":
         out.append(_object(options, kinds.SECRET, config.server.webhooks.secret_name, OPERATOR_NAME, type="Opaque"))
+        out.append(_object(options, kinds.SECRET, CONVERSION_SECRET, CONVERSION_NAME, type="Opaque"))
     return out
 
 
-def _service(options: InstallOptions) -> Json:
-    ports = [
-        {"name": "webhooks", "port": options.webhook_port, "targetPort": options.webhook_port, "protocol": "TCP"},
-        {"name": "metrics", "port": options.metrics_port, "targetPort": options.metrics_port, "protocol": "TCP"},
-    ]
+def _service(options: InstallOptions, name: str, **named: int) -> Json:
+    ports = [{"name": k, "port": port, "targetPort": port, "protocol": "TCP"} for k, port in named.items()]
     spec: Json = {"ports": ports}
     if options.service_external_name:
         spec |= {"type": "ExternalName", "externalName": options.service_external_name}
     else:
-        spec |= {"type": "ClusterIP", "selector": {APP_NAME: OPERATOR_NAME}}
-    return _object(options, kinds.SERVICE, OPERATOR_NAME, OPERATOR_NAME, spec=spec)
+        spec |= {"type": "ClusterIP", "selector": {APP_NAME: name}}
+    return _object(options, kinds.SERVICE, name, name, spec=spec)
 
 
 def _operator_ports(options: InstallOptions) -> dict[str, int]:
@@ -225,17 +233,27 @@ def _deployment(options: InstallOptions, name: str, container: str, replicas: in
         mount = {"name": "certificate", "mountPath": webhook_server.server_cert_dir, "readOnly": True}
         pod["containers"][0]["volumeMounts"].append(mount)
         pod["volumes"].append({"name": "certificate", "secret": {"secretName": webhook_server.secret_name}})
-    selector = {APP_NAME: name}
-    spec: Json = {
-        "replicas": replicas,
-        "selector": {"matchLabels": selector},
-        "template": {
-            "metadata": {"labels": _labels(name), "annotations": {CONFIG_HASH: _config_hash(options)}},
-            "spec": pod,
-        },
-    }
-    deployment = _object(options, kinds.DEPLOYMENT, name, name, spec=spec)
+    deployment = _replicated(options, name, replicas, pod, {CONFIG_HASH: _config_hash(options)})
     return _deletable(options, deployment) if name == OPERATOR_NAME else deployment
+
+
+def _conversion(options: InstallOptions, config: OperatorConfiguration) -> Json:
+    """As many as there are operators. Certificates provided by hand must cover its Service's name too."""
+    is_manual = config.server.webhooks.cert_provision_mode == "manual"
+    secret = config.server.webhooks.secret_name if is_manual else CONVERSION_SECRET
+    pod = conversion_pod(options.image, options.image_pull_policy, options.conversion_port, secret, options.resources)
+    return _replicated(options, CONVERSION_NAME, options.operator_replicas, pod)
+
+
+def _replicated(
+    options: InstallOptions, name: str, replicas: int, pod: Json, annotations: Mapping[str, str] | None = None
+) -> Json:
+    metadata: Json = {"labels": _labels(name)}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    selector = {"matchLabels": {APP_NAME: name}}
+    spec = {"replicas": replicas, "selector": selector, "template": {"metadata": metadata, "spec": pod}}
+    return _object(options, kinds.DEPLOYMENT, name, name, spec=spec)
 
 
 def _deletable(options: InstallOptions, manifest: Json) -> Json:

@@ -71,6 +71,7 @@ def operator_rules(
         rule("apps", ("deployments",), ("list",), (OPERATOR_NAME,)),
         rule("apiextensions.k8s.io", ("customresourcedefinitions",), READ),
         rule("apiextensions.k8s.io", ("customresourcedefinitions",), ("patch",), CONVERTED_CRDS),
+        rule("apiextensions.k8s.io", ("customresourcedefinitions/status",), ("patch",), CONVERTED_CRDS),
         rule(
             "admissionregistration.k8s.io",
             ("mutatingwebhookconfigurations",),

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,11 +93,12 @@ class CertificateKeeper:
         names: Sequence[str] = (),
         webhooks: Sequence[tuple[Kind, str]] = (*OUR_WEBHOOKS, *OPTIONAL_WEBHOOKS),
         may_be_absent: Collection[tuple[Kind, str]] = OPTIONAL_WEBHOOKS,
+        on_written: Callable[[], None] = lambda: None,
     ) -> None:
         self._api, self._clock = api, clock
         self._namespace, self._secret_name, self._files = namespace, secret_name, files
         self._names = list(names) or dns_names(WEBHOOK_SERVICE, namespace)
-        self._webhooks, self._may_be_absent = webhooks, may_be_absent
+        self._webhooks, self._may_be_absent, self._on_written = webhooks, may_be_absent, on_written
         self._pair: CertificatePair | None = None
         self._changed = asyncio.Event()
         self.written = asyncio.Event()
@@ -115,7 +116,7 @@ class CertificateKeeper:
                     self.ready.set()
                     await self._wait(CHECK_PERIOD_S)
                 except ApiError as error:
-                    log.warning("webhook certificate: %s; again in %g s", error, RETRY_S)
+                    log.warning("certificate of secret %s: %s; again in %g s", self._secret_name, error, RETRY_S)
                     await self._clock.sleep(max(RETRY_S, error.retry_after_s))
         finally:
             for watch in watches:
@@ -130,7 +131,8 @@ class CertificateKeeper:
         if any(is_trusted_anew) and self.written.is_set():
             await self._clock.sleep(SPREAD_S)
         if self._files.write(self._pair):
-            log.info("webhook certificate written to %s", self._files.folder)
+            log.info("certificate of secret %s written to %s", self._secret_name, self._files.folder)
+            self._on_written()
         self.written.set()
 
     def _informers(self) -> list[Informer]:
@@ -182,7 +184,7 @@ class CertificateKeeper:
         fault = fault_of(stored, self._names, now) if stored.cert else "there is none yet"
         if not fault:
             return stored
-        log.info("webhook certificate is issued anew: %s", fault)
+        log.info("certificate of secret %s is issued anew: %s", self._secret_name, fault)
         pair = issue(self._names, now, stored)
         version = secret["metadata"]["resourceVersion"]
         body: Json = {"metadata": {"resourceVersion": version}, "data": _secret_data(pair)}

@@ -3,7 +3,6 @@
     POST /webhooks/<id> ──> Gate ─┬─ a handler's id, with a resource it is for ──> kopf
                                   ├─ authorizer-webhook ──────────────────────────> api.authorizer
                                   ├─ operator-deletion ───────────────────────────> api.deletion
-                                  ├─ convert ─────────────────────────────────────> kube.conversion
                                   └─ anything else ───────────────────────────────> refused
 
 kopf runs the handlers that match and allows what none matches: a webhook configuration with a wrong path, or with a
@@ -23,12 +22,10 @@ from kopf import WebhookFn
 from grove_operator.api.authorizer import ALLOWED, AttemptError, Ruling, needs_owner, read_attempt, rule_on
 from grove_operator.api.deletion import is_forced, rule_on_deletion
 from grove_operator.api.kinds import Json, Kind
-from grove_operator.kube.conversion import convert_review
 
 log = logging.getLogger(__name__)
 
 AUTHORIZER = "authorizer-webhook"
-CONVERSION = "convert"
 DELETION = "operator-deletion"
 REFUSED, NOT_FOUND, FAILED = 403, 404, 500
 REMEMBERED_PROBES = 64
@@ -92,8 +89,6 @@ class Gate:
             uid = str(asked.get("uid") or "")
             if uid.startswith(PROBE_PREFIX):
                 self._remember(uid)
-            if webhook == CONVERSION:
-                return convert_review(request)
             if webhook is not None and webhook in self._judges:
                 return await self._rule(webhook, uid, asked)
             if fault := self._fault(webhook or "", asked):

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import kopf
@@ -23,15 +21,14 @@ from grove_operator.kube.connection import Connection
 from grove_operator.kube.gate import Gate
 from grove_operator.kube.health import Heartbeat
 from grove_operator.kube.serving_certificate import ServingCertificate
+from grove_operator.kube.webhook_port import refuse_a_strangers_port
 
 log = logging.getLogger(__name__)
 
 WEBHOOK_ROOT = "/webhooks"
-CERTIFICATE_CHECK_S = 2.0
 KOPF_CHECKS_CERTIFICATE_S = 10 * 365 * 86400.0
 """Never: kopf would close the port for a new certificate; see serving_certificate."""
 STOP_TIMEOUT_S = 3.0
-PROBE_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,7 @@ class KopfThread:
             pkeyfile=files.key,
             file_check_interval=KOPF_CHECKS_CERTIFICATE_S,
         )
-        follower = asyncio.create_task(certificate.follow(CERTIFICATE_CHECK_S), name="follow the certificate")
+        follower = asyncio.create_task(certificate.follow(), name="follow the certificate")
         try:
             async with server:
                 async for client_config in server(self._listener.gate.around(fn)):
@@ -122,27 +119,6 @@ class KopfThread:
                     yield client_config
         finally:
             follower.cancel()
-
-
-class PortTaken(RuntimeError):  # noqa: N818 - says what happened
-    """Another program answers on the webhook port: with SO_REUSEPORT it would silently get part of our requests."""
-
-
-async def refuse_a_strangers_port(address: str, port: int, ca: Path) -> None:
-    """Raises `PortTaken` unless the port is silent, or answered by a replica that shares our CA (a rolling update)."""
-    context = ssl.create_default_context(cafile=ca)
-    context.check_hostname = False
-    host = "127.0.0.1" if address in ("", "0.0.0.0") else address  # noqa: S104 - compared, not bound
-    try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port, ssl=context), PROBE_TIMEOUT_S)
-    except ConnectionRefusedError:
-        return
-    except (OSError, TimeoutError) as error:
-        raise PortTaken(
-            f"webhook port {port} is answered by another program on this host ({error}); "
-            "give this operator a port of its own: server.webhooks.port (stack config: grove:operator.webhookPort)"
-        ) from error
-    writer.close()
 
 
 def kopf_settings(server: Any | None) -> kopf.OperatorSettings:

@@ -27,7 +27,7 @@ from grove_operator.engine.operator import Operator
 from grove_operator.engine.ports import NotFound
 from grove_operator.kube import process
 from grove_operator.kube.certificates import WEBHOOK_SERVICE, CertificateFiles, CertificateKeeper
-from grove_operator.kube.crd_keeper import CrdKeeper
+from grove_operator.kube.conversion_duty import ConversionDuty
 from grove_operator.kube.gate import Authorizer, DeletionGuard, Gate
 from grove_operator.kube.health import Handler, Health, ProbeThread, listen_address
 from grove_operator.kube.kopf_thread import AdmissionListener, KopfThread
@@ -96,13 +96,16 @@ async def operate(this: Process) -> None:
         await this.supervisor.during(files.written.wait())
         await graphs.look()
         graphs.say()
-        this.supervisor.start("the look for NVIDIA's operator", graphs.run(operator.look_at_graphs_again))
+        conversion = _conversion(this, stack, files, graphs)
+
+        def owner_changed() -> None:
+            operator.look_at_graphs_again()
+            conversion.keeper.look_again()
+
+        this.supervisor.start("the look for NVIDIA's operator", graphs.run(owner_changed))
         kopf_thread.start()
         stack.callback(kopf_thread.stop)
         this.supervisor.start("the check of admission", self_check.run())
-        if this.config.dynamo.serve_v1beta1:
-            keeper = CrdKeeper(this.api, this.clock, this.namespace, webhooks.port, files.files.ca.read_bytes)
-            this.supervisor.start("the keeper of conversions", _once_admitted(kopf_thread, keeper))
 
         def lease() -> Json | None:
             return election.lease if election else None
@@ -112,11 +115,13 @@ async def operate(this: Process) -> None:
             this.supervisor.start("the look for other operators", _watch(rivals, lease))
             inbox.attach(asyncio.get_running_loop(), operator.deliver)
             this.supervisor.start("the engine", operator.run())
+            conversion.start_moving()
             audit = RootAudit(inbox, this.clock, lambda kind: live_uids(this.api, kind))
             this.supervisor.start("the audit of roots", audit.run())
             await this.supervisor.until_stopped()
 
         await this.supervisor.during(rivals.until_alone())
+        conversion.start()
         await process.lead(this, election, reconcile)
 
 
@@ -125,13 +130,6 @@ async def _watch(rivals: RivalWatch, lease: Callable[[], Json | None]) -> None:
     while True:
         await asyncio.sleep(RIVAL_LOOK_S)
         await rivals.check(lease())
-
-
-async def _once_admitted(kopf_thread: KopfThread, keeper: CrdKeeper) -> None:
-    """v1beta1 is served only while somebody converts it."""
-    while not kopf_thread.listening.is_set():
-        await asyncio.sleep(0.1)
-    await keeper.run()
 
 
 def core_settings(config: OperatorConfiguration, environment: Mapping[str, str]) -> Settings:
@@ -210,6 +208,13 @@ async def _certificates(this: Process, stack: ExitStack) -> Certificates:
     keeper = CertificateKeeper(this.api, this.clock, this.namespace, webhooks.secret_name, files)
     this.supervisor.start("the certificate keeper", keeper.run())
     return Certificates(files, keeper.written, keeper.ready)
+
+
+def _conversion(this: Process, stack: ExitStack, certificates: Certificates, graphs: DynamoSwitch) -> ConversionDuty:
+    is_manual = this.config.server.webhooks.cert_provision_mode == "manual"
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="grove-conversion-")))
+    port = this.config.dynamo.conversion_port
+    return ConversionDuty(this, port, folder, certificates.files if is_manual else None, lambda: graphs.is_on)
 
 
 def authorizer(this: Process, environment: Mapping[str, str], reads: LiveReads) -> Authorizer:

@@ -16,6 +16,7 @@ from pathlib import Path
 from grove_operator.kube.certificates import CertificateFiles
 
 log = logging.getLogger(__name__)
+CHECK_PERIOD_S = 2.0
 
 
 class ServingCertificate:
@@ -44,7 +45,7 @@ class ServingCertificate:
         self._digest = digest
         return True
 
-    async def follow(self, period_s: float) -> None:
+    async def follow(self, period_s: float = CHECK_PERIOD_S) -> None:
         """Look at the files so often, for ever. Mounted Secrets change without a sign that one could wait for."""
         while True:
             await asyncio.sleep(period_s)

@@ -22,6 +22,8 @@ class BareControlPlane:
     ca: Path
     kubeconfig: Path
     token: str = field(repr=False)
+    etcd: str = ""
+    """Where etcd itself listens, for those who want to see what is stored."""
 
 
 @contextmanager
@@ -43,6 +45,6 @@ def bare_control_plane(root: Path, *, name: str = "bare", apiserver: Path | None
             kube_apiserver(programs[1], ports, pki, has_controllers=False),
         ):
             children.wait_until_well(children.start(component))
-        yield BareControlPlane(root, ports.server, pki.ca, kubeconfig, token)
+        yield BareControlPlane(root, ports.server, pki.ca, kubeconfig, token, f"http://127.0.0.1:{ports.etcd}")
     finally:
         children.stop()
