@@ -10,7 +10,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from grove_operator.localcluster.supervisor_control import UpOptions, down, up
 from grove_operator.localcluster.tools_report import PlainReport
 from tests.support.deployed import install, until
 from tests.support.operated import Operated
+from tests.support.traffic import Traffic
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "examples" / "manifests" / "quickstart.yaml"
@@ -210,6 +212,48 @@ async def test_four_decode_workers_answer_after_scaling_out_through_the_adapter(
         await until(all_answered, PATIENCE_S)
 
 
+async def test_a_rolling_update_of_every_role_fails_no_new_request(
+    serving: Operated, record_property: Callable[[str, object], None]
+) -> None:
+    """Two units of each role at least. Streams that a going worker breaks off are counted, not forbidden."""
+    async with cluster(serving) as api:
+        two = {"replicas": 2}
+        await api.patch(
+            DYNAMO_GRAPH_DEPLOYMENT,
+            HERE,
+            "dynamo-grove",
+            {"spec": {"services": {"Frontend": two, "VllmPrefillWorker": two}}},
+        )
+
+        async def units() -> dict[str, Json]:
+            found = [pod for role in ROLES for pod in await pods(api, role)]
+            return {pod["metadata"]["uid"]: pod for pod in found}
+
+        async def all_are_ready(without: Collection[str] = (), of_each: int = 2) -> bool:
+            now = await units()
+            counts = Counter(p["metadata"]["labels"]["nvidia.com/dynamo-component"] for p in now.values())
+            return (
+                all(counts[role] >= of_each for role in ROLES)
+                and all(map(is_ready, now.values()))
+                and not now.keys() & set(without)
+            )
+
+        await until(all_are_ready, PATIENCE_S)
+        for pod in await pods(api, "Frontend"):
+            await listed(f"http://{pod['status']['podIP']}:8000", [MODEL])
+        before = await units()
+        async with Traffic(api, HERE, "dynamo-grove-frontend", MODEL) as traffic:
+            await until(traffic.has_begun, PATIENCE_S)
+            rolled = {"spec": {"envs": [{"name": "ROLLED", "value": "yes"}]}}
+            await api.patch(DYNAMO_GRAPH_DEPLOYMENT, HERE, "dynamo-grove", rolled)
+            await until(lambda: all_are_ready(without=before.keys()), PATIENCE_S)
+        print(f"rolling update of {len(before)} pods: {traffic.summary()}")
+        record_property("rolling_update", traffic.summary())
+        assert traffic.refused == []
+        assert traffic.answered >= 20
+
+
+ROLES = ("Frontend", "VllmDecodeWorker", "VllmPrefillWorker")
 MULTI: Json = {
     "apiVersion": "nvidia.com/v1alpha1",
     "kind": "DynamoGraphDeployment",

@@ -18,14 +18,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from grove_operator.api import dynamo_podtemplate as pods
+from grove_operator.api.dynamo_words import (
+    GRAPH,
+    PROMOTED,
+    STATUS,
+    Path,
+    component_to_alpha,
+    component_to_beta,
+    renamed,
+)
 from grove_operator.api.kinds import Json
 
 ALPHA, BETA = "nvidia.com/v1alpha1", "nvidia.com/v1beta1"
 SAID_IN = {ALPHA: "conversion.grove-py/v1alpha1", BETA: "conversion.grove-py/v1beta1"}
 """Annotation of what the other version said."""
-BETA_TYPES = ("frontend", "worker", "prefill", "decode", "planner", "epp")
-PROMOTED = ("prefill", "decode")
-Path = tuple[str, ...]
 ALPHA_ONLY: Mapping[str, tuple[Path, ...]] = {
     "graph": (("pvcs",),),
     "rest": tuple(
@@ -47,8 +53,6 @@ BETA_ONLY: Mapping[str, tuple[Path, ...]] = {
     "pod": (("frontendSidecar",),),
 }
 """Fields by unit that the other version has no words for."""
-_MODES = {"intraPod": "IntraPod", "interPod": "InterPod"}
-_MODES_BACK = {value: key for key, value in _MODES.items()}
 Convert = Callable[[Json], Json]
 
 
@@ -197,7 +201,7 @@ def _service_to_beta(service: Json, told: _Kept, before: Json) -> Json:
     pod = {key: value for key, value in service.items() if key in pods.SERVICE_FIELDS}
     rest = {key: value for key, value in service.items() if key not in pods.SERVICE_FIELDS}
     return {
-        **told.turned("rest", rest, _rest_to_beta, _rest_to_alpha, before.get("rest"), BETA_ONLY),
+        **told.turned("rest", rest, component_to_beta, component_to_alpha, before.get("rest"), BETA_ONLY),
         **told.turned("pod", pod, pods.to_component, pods.to_service, before.get("pod"), BETA_ONLY),
     }
 
@@ -206,7 +210,7 @@ def _component_to_alpha(component: Json, told: _Kept, before: Json) -> Json:
     pod = {key: value for key, value in component.items() if key in pods.COMPONENT_FIELDS}
     rest = {key: value for key, value in component.items() if key not in (*pods.COMPONENT_FIELDS, "name")}
     return {
-        **told.turned("rest", rest, _in_the_old_words(before), _rest_to_beta, before.get("rest"), ALPHA_ONLY),
+        **told.turned("rest", rest, _in_the_old_words(before), component_to_beta, before.get("rest"), ALPHA_ONLY),
         **told.turned("pod", pod, pods.to_service, pods.to_component, before.get("pod"), ALPHA_ONLY),
     }
 
@@ -217,7 +221,7 @@ def _in_the_old_words(before: Json) -> Convert:
     old_words = said if isinstance(said, dict) and said.get("componentType") == "worker" else {}
 
     def convert(component: Json) -> Json:
-        out = _rest_to_alpha(component)
+        out = component_to_alpha(component)
         if component.get("type") in PROMOTED and component["type"] == old_words.get("subComponentType"):
             out |= {"componentType": "worker", "subComponentType": component["type"]}
         return out
@@ -225,86 +229,17 @@ def _in_the_old_words(before: Json) -> Convert:
     return convert
 
 
-_SAME = ("globalDynamoNamespace", "replicas", "multinode", "modelRef", "topologyConstraint", "eppConfig")
-
-
-def _rest_to_beta(service: Json) -> Json:
-    out = {key: service[key] for key in _SAME if key in service}
-    kind, sub = service.get("componentType"), service.get("subComponentType")
-    if kind == "worker" and sub in PROMOTED:
-        out["type"] = sub
-    elif kind in BETA_TYPES:
-        out["type"] = kind
-    shared = service.get("sharedMemory") or {}
-    if shared.get("disabled") or shared.get("size") is not None:
-        out["sharedMemorySize"] = "0" if shared.get("disabled") else shared["size"]
-    if (service.get("scalingAdapter") or {}).get("enabled"):
-        out["scalingAdapter"] = {}
-    experimental: Json = {}
-    for field in ("gpuMemoryService", "failover"):
-        said = service.get(field) or {}
-        if said.get("enabled"):
-            experimental[field] = _mode(said, _MODES)
-    if (service.get("checkpoint") or {}).get("enabled"):
-        experimental["checkpoint"] = service["checkpoint"]
-    if experimental:
-        out["experimental"] = experimental
-    return out
-
-
-def _rest_to_alpha(component: Json) -> Json:
-    out = {key: component[key] for key in _SAME if key in component}
-    if component.get("type"):
-        out["componentType"] = component["type"]
-    size = component.get("sharedMemorySize")
-    if size is not None:
-        out["sharedMemory"] = {"disabled": True} if str(size) == "0" else {"size": size}
-    if "scalingAdapter" in component:
-        out["scalingAdapter"] = {"enabled": True}
-    experimental = component.get("experimental") or {}
-    for field in ("gpuMemoryService", "failover"):
-        if field in experimental:
-            known = ("mode", "deviceClassName", "numShadows")
-            said = {key: value for key, value in experimental[field].items() if key in known}
-            out[field] = {"enabled": True, **_mode(said, _MODES_BACK)}
-    if (experimental.get("checkpoint") or {}).get("enabled"):
-        there = ("enabled", "mode", "checkpointRef", "identity")
-        out["checkpoint"] = {key: value for key, value in experimental["checkpoint"].items() if key in there}
-    return out
-
-
-def _mode(said: Json, names: Mapping[str, str]) -> Json:
-    out = {key: value for key, value in said.items() if key != "enabled"}
-    return {**out, "mode": names.get(out["mode"], out["mode"])} if "mode" in out else out
-
-
-def _renamed(value: Json, names: Mapping[str, str]) -> Json:
-    return {names.get(key, key): child for key, child in value.items()}
-
-
 def _graph_to_beta(spec: Json) -> Json:
-    out = _renamed({key: value for key, value in spec.items() if key != "pvcs"}, {"envs": "env"})
-    if "topologyConstraint" in out:
-        out["topologyConstraint"] = _renamed(out["topologyConstraint"], {"topologyProfile": "clusterTopologyName"})
-    return out
+    return renamed({key: value for key, value in spec.items() if key != "pvcs"}, GRAPH, to_beta=True)
 
 
 def _graph_to_alpha(spec: Json) -> Json:
-    out = _renamed(spec, {"env": "envs"})
-    if "topologyConstraint" in out:
-        out["topologyConstraint"] = _renamed(out["topologyConstraint"], {"clusterTopologyName": "topologyProfile"})
-    return out
+    return renamed(spec, GRAPH, to_beta=False)
 
 
 def _status_to_beta(status: Json) -> Json:
-    out = _renamed(status, {"services": "components"})
-    if "rollingUpdate" in out:
-        out["rollingUpdate"] = _renamed(out["rollingUpdate"], {"updatedServices": "updatedComponents"})
-    return out
+    return renamed(status, STATUS, to_beta=True)
 
 
 def _status_to_alpha(status: Json) -> Json:
-    out = _renamed(status, {"components": "services"})
-    if "rollingUpdate" in out:
-        out["rollingUpdate"] = _renamed(out["rollingUpdate"], {"updatedComponents": "updatedServices"})
-    return out
+    return renamed(status, STATUS, to_beta=False)
