@@ -12,9 +12,13 @@ from grove_operator.api.kinds import (
     POD_GANG,
     SCALING_ADAPTER,
     SCALING_GROUP,
+    SECRET,
     SERVICE_ACCOUNT,
     Json,
 )
+from grove_operator.dynamo.settings import DynamoSettings
+from grove_operator.engine.operator import Operator
+from grove_operator.engine.surroundings import KAI_QUEUE, Surroundings
 from tests.sim.world import World, load, world
 
 NS = "vllm-v1-disagg-router"
@@ -219,3 +223,40 @@ async def test_a_graph_that_cannot_be_mapped_any_more_says_why_and_keeps_what_ru
         assert ready is not None
         assert "runs dynamo.vllm, but backendFramework is sglang" in ready["message"]
         assert w.everything() == before
+
+
+def looking_around(w: World) -> None:
+    """The world's operator sees what others made, as the real one does."""
+    api = w.api.as_user("operator")
+    around = Surroundings(api, w.clock, "grove-system", "mpi-run-ssh-secret", has_kai=True)
+    w.operator = Operator(api, w.clock, surroundings=around, dynamo=DynamoSettings(scheduler="kai-scheduler"))
+    w.start_given_operator()
+
+
+async def test_a_graph_that_waits_for_a_queue_and_for_keys_goes_on_when_they_come() -> None:
+    async with world() as w:
+        await w.stop_operator()
+        looking_around(w)
+        graph = quickstart(multinode={"nodeCount": 2})
+        graph["spec"]["services"]["VllmDecodeWorker"]["extraPodSpec"]["mainContainer"]["command"] = [
+            *("python3", "-m", "dynamo.trtllm")
+        ]
+        await w.apply(graph)
+        await w.rest()
+        ready = conditions.find(await graph_of(w), "Ready")
+        assert ready is not None
+        assert "KAI has no queue dynamo" in ready["message"]
+        assert not (await w.api.list(POD_CLIQUE_SET, namespace=NS)).items
+        await w.api.create(KAI_QUEUE, None, {"metadata": {"name": "dynamo"}, "spec": {}})
+        await w.rest()
+        assert (await w.api.list(POD_CLIQUE_SET, namespace=NS)).items
+        ready = conditions.find(await graph_of(w), "Ready")
+        assert ready is not None
+        assert "mpi-run-ssh-secret is missing" in ready["message"]
+        keys: Json = {"metadata": {"name": "mpi-run-ssh-secret"}, "data": {"private.key": "eA=="}}
+        await w.api.create(SECRET, "grove-system", keys)
+        await w.rest()
+        assert (await w.api.get(SECRET, NS, "mpi-run-ssh-secret"))["data"] == keys["data"]
+        ready = conditions.find(await graph_of(w), "Ready")
+        assert ready is not None
+        assert "missing" not in ready["message"]

@@ -32,6 +32,7 @@ def operator_rules(
     theirs = [rule("scheduling.volcano.sh", ("queues",), ("get",))] if "volcano" in schedulers else []
     if "kai-scheduler" in schedulers:
         theirs += [rule("scheduling.run.ai", ("podgroups",), KEEP), rule("kai.scheduler", ("topologies",), KEEP)]
+        theirs.append(rule("scheduling.run.ai", ("queues",), READ))
     return [
         *theirs,
         rule("grove.io", grove, KEEP),
@@ -57,6 +58,7 @@ def operator_rules(
         rule("nvidia.com", ("dynamoworkermetadatas",), (*KEEP, "update")),
         rule("inference.networking.k8s.io", INFERENCE, READ),
         rule("inference.networking.x-k8s.io", INFERENCE, READ),
+        rule("inference.networking.k8s.io", ("inferencepools",), ("create", "patch", "delete")),
         rule("networking.k8s.io", ("ingresses",), KEEP),
         rule("", ("pods", "services", "serviceaccounts", "secrets", "configmaps", "persistentvolumeclaims"), KEEP),
         rule("", ("pods/status",), READ),

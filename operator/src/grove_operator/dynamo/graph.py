@@ -14,6 +14,7 @@ from grove_operator.api import names
 from grove_operator.api.dynamo_conversion import ALPHA, to_alpha, to_beta
 from grove_operator.api.dynamo_names import LEADER, WORKER, pod_clique_set_name
 from grove_operator.api.kinds import Json
+from grove_operator.dynamo.around import Around
 from grove_operator.dynamo.settings import DynamoSettings
 
 ETCD = "etcd"
@@ -95,6 +96,7 @@ class Graph:
 
     obj: Json
     settings: DynamoSettings = field(default_factory=DynamoSettings)
+    around: Around = field(default_factory=Around)
 
     @cached_property
     def _alpha(self) -> Json:

@@ -12,27 +12,40 @@ from grove_operator.api.constants import STARTUP_ANY_ORDER, STARTUP_EXPLICIT
 from grove_operator.api.kinds import POD_CLIQUE_SET, Json
 from grove_operator.api.rules_backend import VOLCANO_QUEUE
 from grove_operator.dynamo.access import discovery_access, shared_access
+from grove_operator.dynamo.around import Around
 from grove_operator.dynamo.cliques import cliques, graph_topology, group
 from grove_operator.dynamo.graph import Graph
 from grove_operator.dynamo.labels import GRAPH_LABEL
+from grove_operator.dynamo.mpi import mpi_keys
 from grove_operator.dynamo.owned import owned
 from grove_operator.dynamo.schedulers import volcano_queue
-from grove_operator.dynamo.services import claims, ingresses, model_services, picker_configs, services
+from grove_operator.dynamo.services import (
+    claims,
+    inference_pools,
+    ingresses,
+    model_services,
+    picker_configs,
+    services,
+)
 from grove_operator.dynamo.settings import DynamoSettings
 
 APPLIED_HASH = "nvidia.com/last-applied-hash"
 UPDATE_STRATEGY = "nvidia.com/grove-update-strategy"
 NO_RESTARTS: Mapping[str, str] = {}
+NOTHING_KNOWN = Around()
 
 
 def children(
-    dgd: Json, settings: DynamoSettings | None = None, restarts: Mapping[str, str] = NO_RESTARTS
+    dgd: Json,
+    settings: DynamoSettings | None = None,
+    restarts: Mapping[str, str] = NO_RESTARTS,
+    around: Around = NOTHING_KNOWN,
 ) -> list[Json]:
     """Everything the graph owns directly, in the order of need. MappingError when it can't be mapped.
 
-    `restarts`: by component, the id of the restart that it was asked to make.
+    `restarts`: by component, the id of the restart that it was asked to make. `around`: what others made for it.
     """
-    graph = Graph(dgd, settings or DynamoSettings())
+    graph = Graph(dgd, settings or DynamoSettings(), around)
     return [
         *discovery_access(graph),
         *claims(graph),
@@ -41,12 +54,14 @@ def children(
         *services(graph),
         *model_services(graph),
         *ingresses(graph),
+        *inference_pools(graph),
     ]
 
 
-def shared_children(dgd: Json, settings: DynamoSettings | None = None) -> list[Json]:
+def shared_children(dgd: Json, settings: DynamoSettings | None = None, around: Around = NOTHING_KNOWN) -> list[Json]:
     """What the graph needs and no graph owns: to be created where it is missing, and left alone otherwise."""
-    return shared_access(Graph(dgd, settings or DynamoSettings()))
+    graph = Graph(dgd, settings or DynamoSettings(), around)
+    return [*shared_access(graph), *mpi_keys(graph)]
 
 
 def pod_clique_set(

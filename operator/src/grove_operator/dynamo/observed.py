@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from grove_operator.api.kinds import Json
+from grove_operator.dynamo.around import Around
 from grove_operator.dynamo.graph import Component, Graph
 from grove_operator.dynamo.settings import DynamoSettings
 
@@ -26,10 +27,11 @@ class GraphView:
     adapters: Mapping[str, Json] = field(default_factory=dict)
     gangs: Sequence[Json] = ()
     troubles: Sequence[str] = ()
+    around: Around = field(default_factory=Around)
 
     @cached_property
     def graph(self) -> Graph:
-        return Graph(self.dgd, self.settings)
+        return Graph(self.dgd, self.settings, self.around)
 
     def child(self, component: Component) -> Json | None:
         """The live object that scales the component."""

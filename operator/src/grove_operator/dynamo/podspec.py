@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from grove_operator.api.dynamo_podtemplate import GPU, by_name, joined
 from grove_operator.api.kinds import Json
+from grove_operator.dynamo.around import pull_secrets
 from grove_operator.dynamo.defaults import container_defaults, picker_volumes
 from grove_operator.dynamo.environment import common_env, default_env, type_env
 from grove_operator.dynamo.graph import ETCD, MAIN, Component, Graph
@@ -43,6 +44,8 @@ def pod_spec(graph: Graph, component: Component, template: Json, backend: str) -
     ]
     if volumes := by_name(own, user.get("volumes") or ()):
         spec["volumes"] = volumes
+    if secrets := _pull_secrets(graph, spec):
+        spec["imagePullSecrets"] = secrets
     return spec
 
 
@@ -53,6 +56,14 @@ def gpus(component: Component) -> int:
         if GPU in (resources.get(side) or {}):
             return int(resources[side][GPU])
     return 0
+
+
+def _pull_secrets(graph: Graph, spec: Json) -> list[Json]:
+    """The user's, and those that the namespace has for the registries of the images."""
+    images = [str(c.get("image") or "") for key in ("initContainers", "containers") for c in spec.get(key) or ()]
+    is_off = graph.annotations.get(NO_PULL_SECRETS, "").lower() == "true"
+    found = [] if is_off else pull_secrets(graph.around, images)
+    return by_name(spec.get("imagePullSecrets") or (), [{"name": name} for name in found])
 
 
 def _main_container(graph: Graph, component: Component, user: Json, backend: str) -> Json:

@@ -33,7 +33,11 @@ def volcano_queue(graph: Graph) -> str:
 
 
 def kai_queue(graph: Graph, component: Component) -> str:
-    """KAI's queue of the component's pods; "" where somebody else schedules them."""
+    """KAI's queue of the component's pods; "" where somebody else schedules them. MappingError where KAI is known to
+    have none of that name."""
     if scheduler_name(graph, component) != KAI:
         return ""
-    return graph.annotations.get(KAI_QUEUE, "").strip() or DEFAULT_KAI_QUEUE
+    queue = graph.annotations.get(KAI_QUEUE, "").strip() or DEFAULT_KAI_QUEUE
+    if graph.around.queues is not None and queue not in graph.around.queues:
+        raise MappingError(f"KAI has no queue {queue}; create that Queue, or name another in annotation {KAI_QUEUE}")
+    return queue

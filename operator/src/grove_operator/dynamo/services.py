@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import yaml
 
-from grove_operator.api.kinds import CONFIG_MAP, INGRESS, PERSISTENT_VOLUME_CLAIM, SERVICE, Json
-from grove_operator.dynamo.defaults import PICKER_CONFIG_KEY, PICKER_PORT, picker_config_name
+from grove_operator.api.kinds import CONFIG_MAP, INFERENCE_POOL, INGRESS, PERSISTENT_VOLUME_CLAIM, SERVICE, Json
+from grove_operator.dynamo.defaults import PICKER_CONFIG_KEY, PICKER_PORT, picker_config_name, pool_name
 from grove_operator.dynamo.environment import HTTP_PORT, SYSTEM_PORT
 from grove_operator.dynamo.graph import ETCD, Component, Graph
 from grove_operator.dynamo.labels import BASE_MODEL, BASE_MODEL_HASH, component_labels, model_hash, model_name
@@ -64,6 +64,34 @@ def claims(graph: Graph) -> list[Json]:
         )
         for claim in graph.claims
         if claim.get("create")
+    ]
+
+
+def inference_pools(graph: Graph) -> list[Json]:
+    """What a gateway sends requests to: the frontends beside the workers, chosen among by the graph's picker."""
+    return [
+        owned(
+            graph,
+            INFERENCE_POOL,
+            pool_name(graph),
+            {**ours(graph), "nvidia.com/dynamo-component": c.name, "nvidia.com/dynamo-component-type": "epp"},
+            spec={
+                "targetPorts": [{"number": HTTP_PORT}],
+                "selector": {
+                    "matchLabels": {
+                        "nvidia.com/dynamo-component-class": "worker",
+                        "nvidia.com/dynamo-namespace": graph.dynamo_namespace(c),
+                    }
+                },
+                "endpointPickerRef": {
+                    "kind": "Service",
+                    "name": service_name(graph, c),
+                    "port": {"number": PICKER_PORT},
+                },
+            },
+        )
+        for c in graph.components
+        if c.component_type == "epp"
     ]
 
 

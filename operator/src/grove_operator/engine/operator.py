@@ -22,6 +22,7 @@ from grove_operator.api.kinds import (
     DYNAMO_GRAPH_DEPLOYMENT,
     EVENT,
     HPA,
+    INFERENCE_POOL,
     INGRESS,
     KAI_POD_GROUP,
     KAI_TOPOLOGY,
@@ -60,6 +61,7 @@ from grove_operator.engine.plan import Action, Plan, plan
 from grove_operator.engine.ports import ApiError, Clock, KubeApi
 from grove_operator.engine.queue import WorkQueue
 from grove_operator.engine.reconcilers import Case, Reconcilers
+from grove_operator.engine.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +83,7 @@ CHILDREN = (
     INGRESS,
     SCALING_ADAPTER,
 )
-OPTIONAL = (RESOURCE_CLAIM, RESOURCE_CLAIM_TEMPLATE, COMPUTE_DOMAIN, KAI_POD_GROUP, KAI_TOPOLOGY)
+OPTIONAL = (RESOURCE_CLAIM, RESOURCE_CLAIM_TEMPLATE, COMPUTE_DOMAIN, KAI_POD_GROUP, KAI_TOPOLOGY, INFERENCE_POOL)
 """Kinds that not every cluster serves."""
 OF_OTHERS = (RESOURCE_CLAIM_TEMPLATE, KAI_TOPOLOGY)
 """Watched whole: also those that are not ours matter."""
@@ -102,6 +104,7 @@ class Operator:
         settings: Settings | None = None,
         dynamo: DynamoSettings | None = None,
         has_graphs: Callable[[], bool] = lambda: True,
+        surroundings: Surroundings | None = None,
         writes_in_flight: int = 64,
         workers: int = 32,
     ) -> None:
@@ -125,9 +128,13 @@ class Operator:
             dynamo,
             serves=self._serves,
             has_graphs=has_graphs,
+            surroundings=surroundings,
         )
         kinds = (*CHILDREN, *_wanted_kinds(settings), *(ROOTS if watch_roots else ()))
         self._informers = [self._informer(kind) for kind in kinds]
+        if surroundings is not None:
+            self._informers += [self._informer(INFERENCE_POOL), *surroundings.informers]
+            surroundings.on_change = self.look_at_graphs_again
 
     async def run(self) -> None:
         """Runs until cancelled: syncs the caches first, then works."""

@@ -17,6 +17,7 @@ from grove_operator.api.kinds import (
     COMPUTE_DOMAIN,
     CONTROLLER_REVISION,
     HPA,
+    INFERENCE_POOL,
     KAI_TOPOLOGY,
     POD,
     POD_CLIQUE,
@@ -59,11 +60,13 @@ from grove_operator.core.sharing import external_templates
 from grove_operator.core.strategy import COHERENT, strategy
 from grove_operator.core.template import Template
 from grove_operator.core.topology import topology_name
+from grove_operator.dynamo.mapping import NOTHING_KNOWN
 from grove_operator.dynamo.settings import DynamoSettings
 from grove_operator.engine import graphs
 from grove_operator.engine.cache import Cache
 from grove_operator.engine.keys import Key
 from grove_operator.engine.ports import Clock
+from grove_operator.engine.surroundings import Surroundings
 
 SHARED = frozenset({"ServiceAccount", "Role", "RoleBinding", "Secret", "ResourceClaim", CONTROLLER_REVISION.kind})
 """What a set owns once; everything else is a replica's."""
@@ -92,7 +95,9 @@ class Reconcilers:
         dynamo: DynamoSettings | None = None,
         serves: Callable[[Kind], bool] = lambda kind: True,
         has_graphs: Callable[[], bool] = lambda: True,
+        surroundings: Surroundings | None = None,
     ) -> None:
+        self._surroundings = surroundings
         self._serves, self._has_graphs = serves, has_graphs
         self._cache, self._clock, self._settings, self._troubles = cache, clock, settings, troubles
         self._dynamo = dynamo or DynamoSettings(scheduler=settings.scheduler_name)
@@ -127,7 +132,17 @@ class Reconcilers:
         if not self._has_graphs():
             return None
         troubles = (trouble.description for trouble in self._troubles(key))
-        found = graphs.reconcile(self._cache, self._dynamo, key.namespace, key.name, troubles, self._clock.now())
+        around = self._surroundings.of(key.namespace) if self._surroundings else NOTHING_KNOWN
+        found = graphs.reconcile(
+            self._cache,
+            self._dynamo,
+            key.namespace,
+            key.name,
+            troubles,
+            self._clock.now(),
+            around,
+            self._serves(INFERENCE_POOL) if self._surroundings else None,
+        )
         return Case(*found) if found else None
 
     def _former(self, key: Key) -> Case | None:

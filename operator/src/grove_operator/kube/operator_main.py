@@ -22,9 +22,10 @@ from grove_operator.api.authorizer import trusted_users
 from grove_operator.api.config import OperatorConfiguration
 from grove_operator.api.kinds import COMPUTE_DOMAIN, Json
 from grove_operator.core.settings import Settings
-from grove_operator.dynamo.settings import DynamoSettings
+from grove_operator.dynamo.settings import KAI, DynamoSettings
 from grove_operator.engine.operator import Operator
 from grove_operator.engine.ports import NotFound
+from grove_operator.engine.surroundings import Surroundings
 from grove_operator.kube import process
 from grove_operator.kube.certificates import WEBHOOK_SERVICE, CertificateFiles, CertificateKeeper
 from grove_operator.kube.conversion_duty import ConversionDuty
@@ -79,6 +80,13 @@ async def operate(this: Process) -> None:
             settings=core_settings(this.config, os.environ),
             dynamo=dynamo_settings(this.config),
             has_graphs=lambda: graphs.is_on,
+            surroundings=Surroundings(
+                this.api,
+                this.clock,
+                this.namespace,
+                this.config.dynamo.mpi_secret,
+                has_kai=KAI in this.config.scheduler.names,
+            ),
         )
         settings = this.config.leader_election
         election = this.election(settings.resource_name) if settings.enabled else None
