@@ -2,7 +2,7 @@
 
 waiting ──start──> running ──exit──> terminated ──restart policy──> waiting (CrashLoopBackOff) ──> running ...
                       │ startup probe, then readiness and liveness
-                      └ stop(): SIGTERM to the group, grace, SIGKILL
+                      └ stop(): preStop, SIGTERM to the group, SIGKILL when the grace is over
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from grove_operator.api.kinds import Json
 from grove_operator.engine.ports import ApiError, Clock, timestamp
 from grove_operator.localcluster.agent.environment import ConfigError
-from grove_operator.localcluster.agent.probes import Prober
+from grove_operator.localcluster.agent.probes import Prober, ask
 from grove_operator.localcluster.agent.processes import Launch, Processes, signal_group
 from grove_operator.localcluster.agent.status import ContainerState
 from grove_operator.localcluster.fleet import Play
@@ -26,6 +26,8 @@ from grove_operator.localcluster.fleet import Play
 log = logging.getLogger(__name__)
 NOT_STARTED_RETRY_S = 2.0
 LAST_WORDS_BYTES, LAST_WORDS_LINES = 2048, 80
+LEAST_GRACE_S = 2.0
+"""What a process gets between SIGTERM and SIGKILL although its preStop used up the grace, as from a kubelet."""
 STEADY_S = 600.0
 """A container that ran this long starts its back-off anew."""
 
@@ -55,6 +57,7 @@ class Container:
         self._ip, self._prepare, self._processes, self._clock = ip, prepare, processes, clock
         self._play, self._report = play, report
         self._process: asyncio.subprocess.Process | None = None
+        self._launch: Launch | None = None
         self._stopping = False
 
     async def run(self) -> None:
@@ -99,7 +102,7 @@ class Container:
         except OSError as error:
             self._not_started("RunContainerError", str(error))
             return None
-        self._process = process
+        self._process, self._launch = process, launch
         began = timestamp(self._clock.now())
         if "terminated" in self.state.state:
             self.state.last = self.state.state
@@ -203,12 +206,33 @@ class Container:
         process = self._process
         if process is None or process.returncode is not None:
             return
+        began = self._clock.monotonic()
+        await self._before_the_end(process, grace_s)
+        left_s = max(grace_s - (self._clock.monotonic() - began), min(grace_s, LEAST_GRACE_S))
         signal_group(process.pid, signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), grace_s)
+            await asyncio.wait_for(process.wait(), left_s)
             return
         signal_group(process.pid, signal.SIGKILL)
         await process.wait()
+
+    async def _before_the_end(self, process: asyncio.subprocess.Process, grace_s: float) -> None:
+        """The preStop hook, while the process still serves; at most as long as the grace, or the process, lasts."""
+        hook = (self.spec.get("lifecycle") or {}).get("preStop") or {}
+        if not hook or self._launch is None:
+            return
+        waits = (
+            self._clock.sleep(hook["sleep"].get("seconds") or 0) if "sleep" in hook else self._ask(hook, self._launch)
+        )
+        tasks = [asyncio.ensure_future(waits), asyncio.ensure_future(process.wait())]
+        await asyncio.wait(tasks, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _ask(self, hook: Json, launch: Launch) -> None:
+        if why := await ask(hook, self.spec, self._ip, self._exec(launch)):
+            log.warning("%s/%s: preStop failed: %s", self.label, self.spec["name"], why)
 
 
 def _last_words(path: Path) -> Json:
