@@ -109,6 +109,8 @@ class ServiceStatus(Model):
     runtime_namespace: str | None = Field(None, description="Dynamo namespace it registers in.")
     gpus_per_engine: Int32 | None = Field(None, description="GPUs of one engine.")
     gpus_per_replica: Int32 | None = Field(None, description="GPUs of one replica.")
+    served_model_name: str | None = Field(None, description="Model that it serves, where its command tells.")
+    runtime_component_name: str | None = Field(None, description="Dynamo component that it registers as.")
     replicas: Int32 = Field(description="Replicas that exist.")
     updated_replicas: Int32 = Field(0, description="Replicas at the current template.", json_schema_extra=REQUIRED)
     ready_replicas: Int32 | None = Field(None, description="Ready replicas; not for scaling groups.")

@@ -33,8 +33,7 @@ PLANNER_RULES = [
         "resources": ["dynamographdeploymentscalingadapters/scale"],
         "verbs": ["get", "update", "patch"],
     },
-    {"apiGroups": ["nvidia.com"], "resources": ["dynamoworkermetadatas"], "verbs": READ},
-    {"apiGroups": [""], "resources": ["pods"], "verbs": READ},
+    *DISCOVERY_RULES,
 ]
 PICKER_RULES = [
     {"apiGroups": [""], "resources": ["pods"], "verbs": READ},

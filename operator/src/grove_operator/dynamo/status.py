@@ -9,6 +9,7 @@ from grove_operator.api.kinds import Json
 from grove_operator.dynamo.adapters import adapter_name, wanted
 from grove_operator.dynamo.graph import Component
 from grove_operator.dynamo.observed import GraphView
+from grove_operator.dynamo.planned import planned
 
 REPLICAS_OWNER, SHORTENED = "ReplicasOwnedByAdapters", "NameShortened"
 NO_ROOM = "insufficient_capacity"
@@ -115,4 +116,4 @@ def _service_status(view: GraphView, component: Component) -> Json:
         "scheduledReplicas": said.get("scheduledReplicas", 0),
     }
     counter = "availableReplicas" if component.is_group else "readyReplicas"
-    return {**result, counter: said.get(counter, 0)}
+    return {**result, **planned(component), counter: said.get(counter, 0)}
