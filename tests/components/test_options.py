@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from grove_components import ClusterTopology, DynamoGraphDeployment, GroveOperator, PodCliqueSet
+from grove_components import ClusterTopology, DynamoGraphDeployment, GroveCrds, GroveOperator, PodCliqueSet
 from grove_components.config import OperatorConfig
 from grove_components.stack_objects import install_options
 from grove_operator.api.install import InstallOptions, install_manifests
@@ -121,3 +121,16 @@ def test_the_callers_options_reach_the_children_through_the_component() -> None:
 
     child = collect(program).named("s", "grove.io/v1alpha1")
     assert (child.provider, child.protect) == ("mine", True)
+
+
+def test_what_the_operator_decides_about_a_crds_versions_is_never_written_again() -> None:
+    run = collect(lambda: GroveCrds("crds") and None)
+    ignored = {r.name.removeprefix("crds-"): r.ignore_changes for r in run.registrations if r.ignore_changes}
+    assert set(ignored) == {
+        "dynamographdeployments.nvidia.com",
+        "dynamographdeploymentscalingadapters.nvidia.com",
+    }
+    assert set(ignored["dynamographdeployments.nvidia.com"]) == {
+        "spec.conversion",
+        *(f"spec.versions[{i}].{field}" for i in (0, 1) for field in ("served", "storage")),
+    }

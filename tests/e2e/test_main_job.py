@@ -128,6 +128,14 @@ def test_a_preview_afterwards_shows_no_change(project: Project) -> None:
     project.pulumi("preview", "--expect-no-changes")
 
 
+def test_graphs_are_stored_as_v1beta1_and_pulumi_leaves_that_to_the_operator(project: Project) -> None:
+    """After a refresh, too, when the state has what the operator wrote into the CRDs."""
+    for name in ("dynamographdeployments", "dynamographdeploymentscalingadapters"):
+        moved = "jsonpath={.status.storedVersions[*]}=v1beta1"
+        project.kubectl("wait", f"crd/{name}.nvidia.com", f"--for={moved}", "--timeout=60s")
+    project.pulumi("preview", "--refresh", "--expect-no-changes")
+
+
 @pytest.fixture(scope="module")
 def foretold(project: Project) -> Any:
     """What `grove simulate` says of the second workload on a snapshot taken before it comes."""
