@@ -6,47 +6,37 @@ One story on one cluster, in order. Skipped where Dynamo's processes aren't inst
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
 import sys
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from typing import Any
 
-import aiohttp
-import psutil
 import pytest
 import yaml
 
-from grove_components.platform_config import PlatformConfig
-from grove_components.platform_objects import nats_address, platform_manifests
-from grove_operator.api.kinds import (
-    BY_KIND,
-    DYNAMO_GRAPH_DEPLOYMENT,
-    NAMESPACE,
-    POD,
-    SCALING_ADAPTER,
-    SECRET,
-    Json,
-    Kind,
+from grove_operator.api.kinds import DYNAMO_GRAPH_DEPLOYMENT, SCALING_ADAPTER, Json
+from grove_operator.localcluster import dynamo_runtime, planner_runtime
+from tests.support.deployed import until
+from tests.support.operated import Operated, is_ready
+from tests.support.serving import (
+    HERE,
+    MODEL,
+    PATIENCE_S,
+    ROOT,
+    ask,
+    cluster,
+    frontend,
+    listed,
+    logs,
+    pods,
+    process_of,
+    serving_cluster,
 )
-from grove_operator.kube.client import HttpKubeApi
-from grove_operator.localcluster import dynamo_runtime
-from grove_operator.localcluster.supervisor_control import UpOptions, down, up
-from grove_operator.localcluster.tools_report import PlainReport
-from tests.support.deployed import install, until
-from tests.support.operated import Operated
 from tests.support.traffic import Traffic
 
-ROOT = Path(__file__).parents[2]
-QUICKSTART = ROOT / "examples" / "manifests" / "quickstart.yaml"
-HERE, MODEL = "vllm-v1-disagg-router", "Qwen/Qwen3-0.6B"
-PLATFORM = PlatformConfig(install="manifests")
-STATEFUL_SET = Kind("apps", "v1", "StatefulSet", "statefulsets")
-PATIENCE_S = 120.0
 pytestmark = [
     pytest.mark.needs_tools,
     pytest.mark.skipif(not dynamo_runtime.is_installed(), reason="Dynamo isn't installed; grove tools dynamo"),
@@ -56,98 +46,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
     """Operator, scheduler, NATS and the article's graph, unchanged."""
-    home = tmp_path_factory.mktemp("serving")
-    before = os.environ.pop(dynamo_runtime.SWITCH, None)
-    try:
-        state = up(UpOptions("serving"), PlainReport(), home).state
-        kubeconfig = Path(state.kubeconfig)
-        asyncio.run(_set_up(kubeconfig))
-        yield Operated(home, kubeconfig)
-    finally:
-        down("serving", delete=True, home=home)
-        if before is not None:
-            os.environ[dynamo_runtime.SWITCH] = before
-
-
-async def _set_up(kubeconfig: Path) -> None:
-    async with HttpKubeApi.from_kubeconfig(kubeconfig) as api:
-        for manifest in platform_manifests(PLATFORM):
-            kind = STATEFUL_SET if manifest["kind"] == "StatefulSet" else BY_KIND[manifest["kind"]]
-            await api.create(kind, manifest["metadata"].get("namespace"), manifest)
-        await install(api, {"dynamo": {"nats": nats_address(PLATFORM)}})
-        await api.create(NAMESPACE, None, {"metadata": {"name": HERE}})
-        token: Json = {"metadata": {"name": "hf-token-secret"}, "stringData": {"HF_TOKEN": "x"}}
-        await api.create(SECRET, HERE, token)
-        for manifest in yaml.safe_load_all(QUICKSTART.read_text()):
-            if manifest["kind"] == "DynamoGraphDeployment":
-                await api.create(DYNAMO_GRAPH_DEPLOYMENT, HERE, manifest)
-
-
-@asynccontextmanager
-async def cluster(serving: Operated) -> AsyncIterator[HttpKubeApi]:
-    async with HttpKubeApi.from_kubeconfig(serving.kubeconfig) as api:
-        yield api
-
-
-async def pods(api: HttpKubeApi, component: str) -> list[Json]:
-    found = await api.list(POD, namespace=HERE, label_selector=f"nvidia.com/dynamo-component={component}")
-    return [pod for pod in found.items if "deletionTimestamp" not in pod["metadata"]]
-
-
-def is_ready(pod: Json) -> bool:
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", ()))
-
-
-async def frontend(api: HttpKubeApi) -> str:
-    async def is_up() -> bool:
-        found = await pods(api, "Frontend")
-        return bool(found) and is_ready(found[0])
-
-    await until(is_up, PATIENCE_S)
-    (pod,) = await pods(api, "Frontend")
-    return f"http://{pod['status']['podIP']}:8000"
-
-
-async def models(url: str) -> list[str]:
-    async with aiohttp.ClientSession() as session, session.get(f"{url}/v1/models") as answer:
-        return [model["id"] for model in (await answer.json())["data"]]
-
-
-async def listed(url: str, expected: list[str]) -> None:
-    async def says() -> bool:
-        return await models(url) == expected
-
-    await until(says, PATIENCE_S)
-
-
-async def ask(url: str, text: str, tokens: int = 8) -> list[str]:
-    """The pieces of a streamed answer."""
-    body = {"model": MODEL, "stream": True, "max_tokens": tokens, "messages": [{"role": "user", "content": text}]}
-    pieces = []
-    async with aiohttp.ClientSession() as session, session.post(f"{url}/v1/chat/completions", json=body) as answer:
-        assert answer.status == 200, await answer.text()
-        async for raw in answer.content:
-            line = raw.decode().strip().removeprefix("data: ")
-            if line and line != "[DONE]":
-                pieces += [c["delta"].get("content") or "" for c in json.loads(line)["choices"]]
-    return [piece for piece in pieces if piece]
-
-
-def process_of(home: Path, pod: Json) -> psutil.Process:
-    """The container's process, found by the record that the node agent keeps."""
-    label = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}/main"
-    for path in home.glob("clusters/*/agent/processes/*.json"):
-        record = json.loads(path.read_text())
-        if record["label"] == label:
-            return psutil.Process(record["pid"])
-    raise AssertionError(f"{label} has no process")
-
-
-async def logs(serving: Operated, *args: str) -> str:
-    kubectl = ["kubectl", "--kubeconfig", str(serving.kubeconfig), "-n", HERE, "logs", *args]
-    process = await asyncio.create_subprocess_exec(*kubectl, stdout=asyncio.subprocess.PIPE)
-    said, _ = await process.communicate()
-    return said.decode()
+    with serving_cluster(tmp_path_factory.mktemp("serving")) as made:
+        yield made
 
 
 async def test_the_model_is_listed_and_tokens_stream_through_the_kv_router(serving: Operated) -> None:
@@ -217,13 +117,7 @@ async def test_a_rolling_update_of_every_role_fails_no_new_request(
 ) -> None:
     """Two units of each role at least. Streams that a going worker breaks off are counted, not forbidden."""
     async with cluster(serving) as api:
-        two = {"replicas": 2}
-        await api.patch(
-            DYNAMO_GRAPH_DEPLOYMENT,
-            HERE,
-            "dynamo-grove",
-            {"spec": {"services": {"Frontend": two, "VllmPrefillWorker": two}}},
-        )
+        await api.patch(DYNAMO_GRAPH_DEPLOYMENT, HERE, "dynamo-grove", {"spec": {"services": STEADY}})
 
         async def units() -> dict[str, Json]:
             found = [pod for role in ROLES for pod in await pods(api, role)]
@@ -244,16 +138,29 @@ async def test_a_rolling_update_of_every_role_fails_no_new_request(
         before = await units()
         async with Traffic(api, HERE, "dynamo-grove-frontend", MODEL) as traffic:
             await until(traffic.has_begun, PATIENCE_S)
-            rolled = {"spec": {"envs": [{"name": "ROLLED", "value": "yes"}]}}
+            rolled = {"spec": {"envs": [{"name": "ROLLED", "value": str(time.time())}]}}
             await api.patch(DYNAMO_GRAPH_DEPLOYMENT, HERE, "dynamo-grove", rolled)
             await until(lambda: all_are_ready(without=before.keys()), PATIENCE_S)
         print(f"rolling update of {len(before)} pods: {traffic.summary()}")
         record_property("rolling_update", traffic.summary())
-        assert traffic.refused == []
+        assert traffic.refused == [], traffic.refused
         assert traffic.answered >= 20
 
 
+GRAPH_BETA = replace(DYNAMO_GRAPH_DEPLOYMENT, version="v1beta1")
+PLANNED = ROOT / "tests" / "golden" / "planner" / "graph.yaml"
 ROLES = ("Frontend", "VllmDecodeWorker", "VllmPrefillWorker")
+LINGER = {"preStop": {"sleep": {"seconds": 3}}}
+STEADY: Json = {
+    "Frontend": {
+        "replicas": 2,
+        "envs": [{"name": "DYN_ROUTER_MODE", "value": "kv"}, {"name": "DYN_MIGRATION_LIMIT", "value": "3"}],
+        "extraPodSpec": {"mainContainer": {"lifecycle": LINGER}},
+    },
+    "VllmPrefillWorker": {"replicas": 2},
+}
+"""As docs/dynamo.md has it for updates that nobody notices: a frontend serves on while clients still find it, and asks
+another worker where one goes away."""
 MULTI: Json = {
     "apiVersion": "nvidia.com/v1alpha1",
     "kind": "DynamoGraphDeployment",
@@ -299,6 +206,35 @@ async def test_a_killed_worker_of_a_multinode_unit_comes_back_under_its_hostname
         await until(lambda: joined(2), PATIENCE_S)
         (again,) = role(await pods(api, "Engine"), "wkr")
         assert again["spec"]["hostname"] == worker["spec"]["hostname"] == "wide-0-engine-0-engine-wkr-0"
+
+
+@pytest.mark.skipif(
+    not planner_runtime.is_installed(), reason="the planner isn't installed; grove tools dynamo-planner"
+)
+async def test_dynamos_own_planner_scales_the_decode_workers_through_their_adapter(serving: Operated) -> None:
+    """The one of the wheel, in its Kubernetes environment: it measures the engines' caches and writes the adapter."""
+    async with cluster(serving) as api:
+        await api.create(GRAPH_BETA, HERE, yaml.safe_load(PLANNED.read_text()))
+
+        async def is_planning() -> bool:
+            live = await api.get(DYNAMO_GRAPH_DEPLOYMENT, HERE, "planned")
+            return bool((live.get("status") or {}).get("state") == "successful")
+
+        async def has_scaled() -> bool:
+            live = await api.get(SCALING_ADAPTER, HERE, "planned-decode")
+            return bool(live["spec"]["replicas"] >= 2)
+
+        async def is_followed() -> bool:
+            found = await pods(api, "decode")
+            return len(found) >= 2 and all(map(is_ready, found))
+
+        await until(is_planning, PATIENCE_S)
+        async with Traffic(api, HERE, "planned-frontend", "planned", clients=40, tokens=200):
+            await until(has_scaled, PATIENCE_S)
+            await until(is_followed, PATIENCE_S)
+        said = await logs(serving, "-l", "nvidia.com/dynamo-component=Planner", "--tail=-1")
+        assert "Scaled DGDSA planned-decode to 2 replicas" in said
+        await api.delete(DYNAMO_GRAPH_DEPLOYMENT, HERE, "planned")
 
 
 def test_the_runtime_is_beside_the_project_not_in_its_environment() -> None:

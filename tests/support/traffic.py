@@ -16,17 +16,21 @@ from types import TracebackType
 
 import aiohttp
 
-from grove_operator.api.kinds import Json, Kind
+from grove_operator.api.kinds import POD, SERVICE, Json
+from grove_operator.core.objects import is_terminating
 from grove_operator.kube.client import HttpKubeApi
+from tests.support.operated import is_ready
 
-ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
-CLIENTS, TOKENS, BEGUN = 4, 24, 4
+BEGUN = 4
 
 
 class Traffic:
     """Runs from enter to exit. Every question goes to the ready endpoints in turn, as kube-proxy would lead it."""
 
-    def __init__(self, api: HttpKubeApi, namespace: str, service: str, model: str) -> None:
+    def __init__(
+        self, api: HttpKubeApi, namespace: str, service: str, model: str, *, clients: int = 4, tokens: int = 24
+    ) -> None:
+        self._count, self._tokens = clients, tokens
         self._api, self._namespace, self._service, self._model = api, namespace, service, model
         self._turn = itertools.count()
         self._stop = asyncio.Event()
@@ -36,7 +40,7 @@ class Traffic:
         self.refused: list[str] = []
 
     async def __aenter__(self) -> Traffic:
-        self._clients = [asyncio.create_task(self._client(i)) for i in range(CLIENTS)]
+        self._clients = [asyncio.create_task(self._client(i)) for i in range(self._count)]
         return self
 
     async def __aexit__(
@@ -58,23 +62,19 @@ class Traffic:
             await self._ask(f"client {number}, question {question}: what runs in a gang? " * 4)
 
     async def _address(self) -> str:
-        found = await self._api.list(
-            ENDPOINT_SLICE, namespace=self._namespace, label_selector=f"kubernetes.io/service-name={self._service}"
-        )
-        ready = sorted(
-            f"{endpoint['addresses'][0]}:{slice_['ports'][0]['port']}"
-            for slice_ in found.items
-            for endpoint in slice_.get("endpoints") or ()
-            if endpoint["conditions"].get("ready")
-        )
-        return ready[next(self._turn) % len(ready)] if ready else ""
+        """A ready endpoint of the Service, from its pods: EndpointSlices refuse loopback addresses."""
+        service = await self._api.get(SERVICE, self._namespace, self._service)
+        selector = ",".join(f"{key}={value}" for key, value in service["spec"]["selector"].items())
+        found = await self._api.list(POD, namespace=self._namespace, label_selector=selector)
+        ready = sorted(p["status"]["podIP"] for p in found.items if is_ready(p) and not is_terminating(p))
+        return f"{ready[next(self._turn) % len(ready)]}:{service['spec']['ports'][0]['port']}" if ready else ""
 
     async def _ask(self, text: str) -> None:
         """One question over a connection of its own."""
         body: Json = {
             "model": self._model,
             "stream": True,
-            "max_tokens": TOKENS,
+            "max_tokens": self._tokens,
             "messages": [{"role": "user", "content": text}],
         }
         address, began = await self._address(), False

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+import yaml
+from yarl import URL
 
 from grove_operator.api.crds import all_crds
 from grove_operator.api.dynamo_conversion import SAID_IN
-from grove_operator.api.kinds import CRD, DYNAMO_GRAPH_DEPLOYMENT, SCALING_ADAPTER, Json, Kind
+from grove_operator.api.kinds import (
+    CRD,
+    DYNAMO_GRAPH_DEPLOYMENT,
+    NAMESPACE,
+    ROLE_BINDING,
+    SCALING_ADAPTER,
+    SERVICE_ACCOUNT,
+    Json,
+    Kind,
+)
 from grove_operator.engine.ports import ApiError, Invalid, NotFound
 from grove_operator.kube.client import HttpKubeApi
 from grove_operator.kube.crd_keeper import crd_name
@@ -156,6 +171,50 @@ async def test_the_operator_lives_while_nobody_converts_and_goes_on_afterwards(
     await api.delete(DYNAMO_GRAPH_DEPLOYMENT, "default", "alone")
 
 
+async def test_what_the_real_planner_asked_is_answered_and_scales_the_graph(
+    api: HttpKubeApi, installation: Installation
+) -> None:
+    """Its recorded requests, in v1beta1 and under the account that the operator makes for planners."""
+    here = "vllm-v1-disagg-router"
+    await api.create(NAMESPACE, None, {"metadata": {"name": here}})
+    await api.create(BETA, here, yaml.safe_load((RECORDED / "graph.yaml").read_text()))
+    record = json.loads((RECORDED / "exchange.json").read_text())
+
+    async def token() -> str:
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        try:
+            await api.get(ROLE_BINDING, here, "planner-serviceaccount-binding")
+            await api.get(replace(SCALING_ADAPTER, version="v1beta1"), here, "planned-decode")
+            made = await api.create(SERVICE_ACCOUNT, here, request, subresource_of="planner-serviceaccount/token")
+        except NotFound:
+            return ""
+        return str(made["status"]["token"])
+
+    headers = {"Authorization": f"Bearer {await eventually(token, 'an account for planners')}"}
+    trust = ssl.create_default_context(cafile=str(installation.plane.ca))
+    wanted = 0
+    async with aiohttp.ClientSession(installation.plane.server, headers=headers) as planner:
+        for asked in record["exchange"]:
+            body = json.dumps(asked["body"]) if "body" in asked else None
+            kind = {"Content-Type": asked["contentType"]} if body else {}
+            sent = planner.request(
+                asked["method"], URL(asked["path"], encoded=True), data=body, headers=kind, ssl=trust
+            )
+            async with sent as answer:
+                assert answer.status == asked["status"], f"{asked}: {await answer.text()}"
+            wanted = asked["body"]["spec"]["replicas"] if body else wanted
+
+    async def is_followed() -> bool:
+        live = await api.get(BETA, here, "planned")
+        return any(c["name"] == "decode" and c["replicas"] == wanted for c in live["spec"]["components"])
+
+    assert wanted > 1
+    await eventually(is_followed, lambda: f"{wanted} replicas; {installation.said('operator-0')[-2000:]}")
+    await api.delete(BETA, here, "planned")
+
+
+RECORDED = Path(__file__).parents[2] / "golden" / "planner"
+"""ai-dynamo 1.6.1's planner against this project's operator; wheel versions and command are in exchange.json."""
 UNTRUSTED: Json = {**next(c for c in all_crds() if "conversion" in c["spec"])["spec"]["conversion"]}
 UNTRUSTED["webhook"] = {
     **UNTRUSTED["webhook"],

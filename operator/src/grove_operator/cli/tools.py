@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import click
 
-from grove_operator.localcluster import dynamo_runtime
+from grove_operator.localcluster import dynamo_runtime, planner_runtime
 from grove_operator.localcluster.state import LocalClusterError
 from grove_operator.localcluster.tools import Found, find, obtain
 from grove_operator.localcluster.tools_pins import PROGRAMS
 from grove_operator.localcluster.tools_report import Report, default_report
+
+RUNTIMES: Mapping[str, tuple[Callable[[], bool], Callable[[Report], Path]]] = {
+    dynamo_runtime.NAME: (dynamo_runtime.is_installed, dynamo_runtime.install),
+    planner_runtime.NAME: (planner_runtime.is_installed, planner_runtime.install),
+}
 
 
 @click.command()
@@ -31,6 +38,7 @@ def command(names: tuple[str, ...], take_all: bool, offline: bool, check: bool, 
       grove tools                 get what is missing
       grove tools kwok            one of the optional ones
       grove tools dynamo          Dynamo's own processes, for graphs that really answer (needs pip's package index)
+      grove tools dynamo-planner  Dynamo's planner beside them (0.9 GB more)
       grove tools --check -o json what is there, getting nothing
     """
     wanted = names or tuple(name for name, program in PROGRAMS.items() if take_all or not program.is_optional)
@@ -38,15 +46,14 @@ def command(names: tuple[str, ...], take_all: bool, offline: bool, check: bool, 
     found: dict[str, Found | None] = {}
     faults: list[str] = []
     for name in dict.fromkeys(wanted):
-        if name == dynamo_runtime.NAME:
+        if name in RUNTIMES:
             continue
         try:
             found[name] = find(name) if check else obtain(name, offline=offline, report=report)
         except LocalClusterError as error:
             faults.append(str(error))
             found[name] = None
-    if dynamo_runtime.NAME in wanted:
-        faults += _dynamo(check, report)
+    faults += [fault for name in RUNTIMES if name in wanted for fault in _runtime(name, check, report)]
     _print(found, output)
     if faults:
         raise click.ClickException("\n".join(faults))
@@ -54,14 +61,13 @@ def command(names: tuple[str, ...], take_all: bool, offline: bool, check: bool, 
         raise click.ClickException(f"missing: {', '.join(missing)}; `grove tools {' '.join(missing)}` gets them")
 
 
-def _dynamo(check: bool, report: Report) -> list[str]:
+def _runtime(name: str, check: bool, report: Report) -> list[str]:
     """What keeps Dynamo's processes from being here; nothing once they are."""
+    is_installed, install = RUNTIMES[name]
     if check:
-        return (
-            [] if dynamo_runtime.is_installed() else [f"missing: dynamo; `grove tools {dynamo_runtime.NAME}` gets it"]
-        )
+        return [] if is_installed() else [f"missing: {name}; `grove tools {name}` gets it"]
     try:
-        click.echo(f"{dynamo_runtime.NAME:24} {dynamo_runtime.VERSION:10} {'pip':8} {dynamo_runtime.install(report)}")
+        click.echo(f"{name:24} {dynamo_runtime.VERSION:10} {'pip':8} {install(report)}")
     except LocalClusterError as error:
         return [str(error)]
     return []

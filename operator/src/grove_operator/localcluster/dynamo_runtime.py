@@ -63,15 +63,15 @@ def install(report: Report | None = None) -> Path:
         except (OSError, subprocess.CalledProcessError) as error:
             shutil.rmtree(final, ignore_errors=True)
             said = getattr(error, "stderr", "") or str(error)
-            raise RuntimeMissing(f"dynamo: its wheels can't be installed: {_last_line(said)}") from error
+            raise RuntimeMissing(f"dynamo: its wheels can't be installed: {last_line(said)}") from error
     return final
 
 
 def _fill(folder: Path, requirements: Path) -> None:
     """An environment's scripts name their place, so it is made where it stays; the model last, as a mark of the end."""
-    _run(sys.executable, "-m", "venv", str(folder))
+    run(sys.executable, "-m", "venv", str(folder))
     pip = (str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    _run(*pip, "--no-deps", "--require-hashes", "--only-binary=:all:", "-r", str(requirements))
+    run(*pip, "--no-deps", "--require-hashes", "--only-binary=:all:", "-r", str(requirements))
     image = folder / "image"
     (image / "bin").mkdir(parents=True)
     for name in ("python3", "python"):
@@ -84,10 +84,12 @@ def _fill(folder: Path, requirements: Path) -> None:
         model.rename(image / "model")
 
 
-def _run(*argv: str) -> None:
+def run(*argv: str) -> None:
+    """Raises subprocess.SubprocessError with what it said."""
     subprocess.run(argv, check=True, capture_output=True, text=True, timeout=900)
 
 
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
+    """Where pip says what is the matter."""
     lines = [line for line in text.strip().splitlines() if line.strip()]
     return lines[-1] if lines else "no reason was given"

@@ -3,6 +3,7 @@
     python3 -m dynamo.vllm|sglang|trtllm ...    one node: Dynamo's mocker for the same model, mode and role
                                                 several nodes, rank 0: waits for all ranks, then the mocker
                                                 several nodes, others: joins rank 0 and stays
+    python3 -m dynamo.planner                   Dynamo's planner, which finds its libraries where they are installed
     python3 anything else                       Dynamo's own Python, with the same arguments
 
 It replaces itself by what it starts, so that signals and exit codes are the program's own.
@@ -88,6 +89,9 @@ def mocker(engine: Engine, model_dir: Path) -> list[str]:
 def main(argv: Sequence[str]) -> NoReturn:
     """Replaces this process, except for a leader of several nodes, which watches over its mocker."""
     python = sys.executable
+    if list(argv[:2]) == ["-m", "dynamo.planner"]:
+        libraries = str(Path(python).parents[1] / "planner")
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [libraries, os.environ.get("PYTHONPATH")]))
     if len(argv) < 2 or argv[0] != "-m" or argv[1] not in ENGINES[:-1]:
         os.execv(python, [python, *argv])  # noqa: S606
     engine = read(argv[2:], os.environ.get(MODE, ""))
