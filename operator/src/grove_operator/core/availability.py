@@ -46,15 +46,30 @@ def is_breached(clique: Live) -> bool:
 
 
 def clique_is_current(clique: Live, template_hash: str, generation_hash: str) -> bool:
-    """All of the PodClique's wanted pods run the current template, and enough of them are Ready (7.3)."""
+    """All of the PodClique's wanted pods run the current template, and enough of them are Ready (7.3).
+
+    What a template that comes back finds half replaced is not current, though its hash never went.
+    """
     status = clique.get("status") or {}
     return (
-        label(clique, LABEL_POD_TEMPLATE_HASH) == template_hash
+        _rests(status)
+        and label(clique, LABEL_POD_TEMPLATE_HASH) == template_hash
         and status.get("currentPodTemplateHash") == template_hash
         and status.get("currentPodCliqueSetGenerationHash") == generation_hash
-        and status.get("updatedReplicas", 0) >= least(clique)
+        and status.get("updatedReplicas", 0) >= max(least(clique), status.get("replicas", 0))
         and status.get("readyReplicas", 0) >= least(clique)
     )
+
+
+def group_is_current(group: Live | None, generation_hash: str) -> bool:
+    """The scaling group has converged on this template, and no update to another one was left half done."""
+    status = (group or {}).get("status") or {}
+    return _rests(status) and status.get("currentPodCliqueSetGenerationHash") == generation_hash
+
+
+def _rests(status: Live) -> bool:
+    progress = status.get("updateProgress")
+    return not progress or bool(progress.get("updateEndedAt"))
 
 
 def lost_all(obj: Json, status: Json) -> Iterator[EventSpec]:

@@ -18,7 +18,7 @@ from grove_operator.api.constants import (
 from grove_operator.api.kinds import ROLE, ROLE_BINDING, SECRET, SERVICE_ACCOUNT, Json, ObjectKey
 from grove_operator.api.labels import default_labels, selector_text
 from grove_operator.core import rollout
-from grove_operator.core.availability import clique_is_current, reaches_least
+from grove_operator.core.availability import clique_is_current, group_is_current, reaches_least
 from grove_operator.core.evidence import failures_below, is_news, last_failure, with_failure
 from grove_operator.core.nametaken import name_taken, without_name_taken
 from grove_operator.core.objects import child, label, timestamp_of
@@ -156,4 +156,4 @@ def _is_updated(view: SetView, i: int) -> bool:
         if live is None or not clique_is_current(live, template.pod_template_hashes[clique.name], generation):
             return False
     groups = (view.groups.get(names.scaling_group(template.name, i, g.name)) for g in template.groups)
-    return all(g and (g.get("status") or {}).get("currentPodCliqueSetGenerationHash") == generation for g in groups)
+    return all(group_is_current(group, generation) for group in groups)

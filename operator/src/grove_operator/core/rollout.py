@@ -16,7 +16,7 @@ from grove_operator.api import conditions, names
 from grove_operator.api.constants import CONDITION_MIN_AVAILABLE_BREACHED
 from grove_operator.api.kinds import Json
 from grove_operator.core.adoption import is_foreign
-from grove_operator.core.availability import clique_is_current
+from grove_operator.core.availability import clique_is_current, group_is_current
 from grove_operator.core.observed import SetView
 from grove_operator.core.strategy import ON_DELETE, is_paused, is_running, strategy
 from grove_operator.core.template import Template
@@ -89,8 +89,7 @@ def _counts(view: SetView) -> Json:
             cliques += live is not None and clique_is_current(live, template_hash, generation)
         for group in template.groups:
             live = view.groups.get(names.scaling_group(template.name, i, group.name))
-            hash_of_live = ((live or {}).get("status") or {}).get("currentPodCliqueSetGenerationHash")
-            groups += hash_of_live == generation
+            groups += group_is_current(live, generation)
     return {
         "updatedPodCliquesCount": cliques,
         "totalPodCliquesCount": template.replicas * len(template.standalone),

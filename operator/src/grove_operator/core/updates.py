@@ -79,7 +79,7 @@ def clique_step(view: CliqueView, kept: Sequence[Json], now: datetime) -> Step:
         return Step(progress=before)
     old = [pod for pod in kept if label(pod, LABEL_POD_TEMPLATE_HASH) != target]
     if begun is None:
-        if is_current or not is_its_turn(template, i) or not (old or is_running(before)):
+        if not is_its_turn(template, i) or not (old or is_running(before)):
             return Step(progress=before)
         begun = fresh  # also where only the end of an earlier update was missed
     if not is_running(begun):
@@ -147,7 +147,7 @@ def group_step(view: GroupView, i: int, group: Group, by_replica: Sequence[Membe
         return Step(progress=_ended(begun or fresh, now))
     stale = {j for j, members in enumerate(by_replica) if _is_stale(template, members)}
     if begun is None:
-        if is_current or not is_its_turn(template, i) or not (stale or is_running(before)):
+        if not is_its_turn(template, i) or not (stale or is_running(before)):
             return Step(progress=before)
         return Step(progress=fresh | _still_away(before or {}, by_replica), is_decision=True)
     if not is_running(begun):
