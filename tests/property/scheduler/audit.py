@@ -34,7 +34,8 @@ def check(found: Decision, of: Instance) -> None:
     for scope in problem.scopes:
         nodes = _nodes(scope, where)
         if scope.required and nodes:
-            assert all(problem.is_real(n, scope.required) for n in nodes), f"seed {of.seed}: {scope} off"
+            needed = (scope.required, scope.labelled)
+            assert all(problem.is_real(n, level) for n in nodes for level in needed), f"seed {of.seed}: {scope} off"
             domains = {problem.domain(n, scope.required) for n in nodes}
             assert len(domains) == 1, f"seed {of.seed}: {scope} is in {domains}"
 

@@ -220,14 +220,18 @@ def _problem(
     root: Levels,
     at: tuple[int, int] | None,
 ) -> oracle.Problem:
-    """Levels made consistent by hand: a scope is bound at least as tightly as the one around it."""
+    """Levels made consistent by hand: a scope is bound at least as tightly as the one around it.
+
+    What it requires itself goes on counting: a podgroup that asks for a rack needs a node in a rack, also inside a
+    group that must share a host.
+    """
 
     def scope(members: range, levels: Levels, outer: Level) -> oracle.Scope:
         required = max(levels[0], outer)
         is_own = any(levels)
         wished = max(levels[1], required) if is_own else 0
         home = at[1] if at is not None and at[0] in members else None
-        return oracle.Scope(tuple(members), required, wished, home)
+        return oracle.Scope(tuple(members), required, wished, home, levels[0])
 
     everything = range(len(parts))
     scopes = [scope(everything, root, 0)]

@@ -30,12 +30,14 @@ class Scope:
     """Podgroups that share a domain of level `required` and would like one of level `wished` (0: anywhere).
 
     Level 1 is the coarsest label, len(path) + 1 the host. `at`: a node where a member of the scope runs already.
+    `labelled`: a level whose labels its nodes need, though `required` be the host, for which a node needs none.
     """
 
     podgroups: tuple[int, ...]
     required: int = 0
     wished: int = 0
     at: int | None = None
+    labelled: int = 0
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,8 @@ class _Program:
         choice = {}
         only = None if scope.at is None else self.problem.domain(scope.at, scope.required)
         for domain, nodes in self._domains(scope.required).items():
-            is_open = self.problem.is_real(nodes[0], scope.required) and only in (None, domain)
+            is_real = all(self.problem.is_real(nodes[0], level) for level in (scope.required, scope.labelled))
+            is_open = is_real and only in (None, domain)
             choice[domain] = self._column(1 if is_open else 0)
             for s in scope.podgroups:
                 entries = {self.x[s, n]: 1.0 for n in nodes if (s, n) in self.x}
