@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from grove_operator.api.constants import LABEL_POD_TEMPLATE_HASH, LABEL_SCALING_GROUP
 from grove_operator.api.kinds import Json
+from grove_operator.core.objects import label
 from grove_operator.core.template import Template
 
 OWNERSHIP_CONFLICT = "ERR_OWNERSHIP_CONFLICT"
@@ -66,6 +69,13 @@ class SetView:
     claim_templates: ClaimTemplates = field(default_factory=dict)
     is_outdated: bool = False
     revisions: tuple[Json, ...] = ()
+
+    @cached_property
+    def stale_groups(self) -> frozenset[str]:
+        """Names of scaling groups with a member that isn't of the template."""
+        current = {"", *self.template.pod_template_hashes.values()}
+        members = (c for c in self.cliques.values() if label(c, LABEL_POD_TEMPLATE_HASH) not in current)
+        return frozenset(label(clique, LABEL_SCALING_GROUP) for clique in members)
 
 
 @dataclass(frozen=True)

@@ -156,4 +156,4 @@ def _is_updated(view: SetView, i: int) -> bool:
         if live is None or not clique_is_current(live, template.pod_template_hashes[clique.name], generation):
             return False
     groups = (view.groups.get(names.scaling_group(template.name, i, g.name)) for g in template.groups)
-    return all(group_is_current(group, generation) for group in groups)
+    return all(g and g["metadata"]["name"] not in view.stale_groups and group_is_current(g, generation) for g in groups)

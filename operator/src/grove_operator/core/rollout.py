@@ -88,8 +88,8 @@ def _counts(view: SetView) -> Json:
             template_hash = template.pod_template_hashes[entry.name]
             cliques += live is not None and clique_is_current(live, template_hash, generation)
         for group in template.groups:
-            live = view.groups.get(names.scaling_group(template.name, i, group.name))
-            groups += group_is_current(live, generation)
+            name = names.scaling_group(template.name, i, group.name)
+            groups += name not in view.stale_groups and group_is_current(view.groups.get(name), generation)
     return {
         "updatedPodCliquesCount": cliques,
         "totalPodCliquesCount": template.replicas * len(template.standalone),
