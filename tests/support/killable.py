@@ -208,8 +208,8 @@ def killable_cluster(
         asyncio.run(_nodes_are_ready(plane.kubeconfig))
         yield Killable(Operated(root, plane.kubeconfig), installation, children, components)
     finally:
-        for process in installation.processes:
-            process.kill()
+        for process in (*installation.processes, *(child.process for child in components.values())):
+            process.kill()  # nothing of it is needed any more, and an API server waits a minute for its watches
             process.wait()
         children.stop()
 

@@ -1,19 +1,25 @@
-"""One cluster of killable processes for all tests here that need one."""
+"""One cluster of killable processes for all tests of this folder that need one, gone when the folder is left."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from tests.support.killable import QUICK_LEASE, Killable, killable_cluster
 
+CLUSTER = pytest.StashKey[Killable]()
 
-@pytest.fixture(scope="session")
-def killable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
-    with killable_cluster(tmp_path_factory.mktemp("killable"), QUICK_LEASE) as cluster:
-        yield cluster
+
+@pytest.fixture(scope="module")
+def killable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Killable:
+    folder = request.node.getparent(pytest.Dir)
+    if CLUSTER not in folder.stash:
+        stack = ExitStack()
+        folder.addfinalizer(stack.close)
+        folder.stash[CLUSTER] = stack.enter_context(killable_cluster(tmp_path_factory.mktemp("killable"), QUICK_LEASE))
+    return folder.stash[CLUSTER]
 
 
 @pytest.fixture
