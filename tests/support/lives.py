@@ -37,7 +37,7 @@ from grove_operator.kube.client import HttpKubeApi
 from grove_operator.kube.clock import RealClock
 from grove_operator.sim.invariants.ownership import NothingIsLeftOver, OnePodPerIndex
 from grove_operator.sim.invariants.places import EveryPodIsInItsGang, NoNodeIsOverfull, RequiredDomainsHold
-from grove_operator.sim.invariants.witness import MANAGED_BY, OURS, Witness
+from grove_operator.sim.invariants.witness import CLIQUE, INDEX, MANAGED_BY, OURS, Witness
 from tests.golden.graph import normal
 from tests.sim.shapes import clique, group, podcliqueset
 from tests.support.operated import Namespace
@@ -177,7 +177,7 @@ class Life:
         async def is_final() -> bool:
             before = dict(graph)
             graph.clear()
-            graph.update(lasting(normal(await self._objects()), self.here.name))
+            graph.update(lasting(normal(renumbered(await self._objects())), self.here.name))
             if self.model is not None:
                 return graph == self.model.ends[phase]
             await asyncio.sleep(QUIET_S)
@@ -217,6 +217,20 @@ def violations(objects: Sequence[Json]) -> list[str]:
 def _is_ours(obj: Json) -> bool:
     labels = obj["metadata"].get("labels") or {}
     return labels.get(MANAGED_BY) == OURS or obj["metadata"]["name"] == "web"
+
+
+def renumbered(objects: list[Json]) -> list[Json]:
+    """The pods of each clique numbered without gaps: which indices are left when one is scaled in depends on which pods
+    are older, and that on when they were made."""
+    indices: dict[str, list[int]] = {}
+    for pod in (o for o in objects if o["kind"] == POD.kind):
+        labels = pod["metadata"]["labels"]
+        indices.setdefault(labels[CLIQUE], []).append(int(labels[INDEX]))
+    for pod in (o for o in objects if o["kind"] == POD.kind):
+        labels = pod["metadata"]["labels"]
+        rank = sum(index < int(labels[INDEX]) for index in indices[labels[CLIQUE]])
+        labels[INDEX], pod["spec"]["hostname"] = str(rank), f"{labels[CLIQUE]}-{rank}"
+    return objects
 
 
 def lasting(graph: Graph, namespace: str) -> Graph:
