@@ -165,6 +165,16 @@ async def test_a_gang_that_does_not_get_ready_is_told_of_all_the_same() -> None:
         assert {world.gang(name)["status"]["phase"] for name in names} == {"Starting"}
 
 
+async def test_a_gang_that_was_held_is_told_of_though_bindings_wait_again_by_then() -> None:
+    world = World(node("a", 8), pod("p0"), pod("p1"), pod_gang(pods=["p0", "p1"]))
+    answers = iter([True, False])
+    world.scheduler.teller.is_binding = lambda: next(answers, True)
+    async with world.running():
+        assert world.condition().get("status") != "True"
+        await world.clock.advance(30)
+        assert world.condition().get("status") == "True"
+
+
 class FailsOn(Solver):
     """A solver with a fault that one gang brings to light."""
 

@@ -68,13 +68,15 @@ class Teller:
         self._told: dict[str, status.RefusalKey] = {}
         self._written: dict[str, str] = {}
         self._written_at: deque[float] = deque()
-        self._bound_at: dict[str, float] = {}
+        self._held: set[str] = set()
+        self._was_held: set[str] = set()
         self._partial_since: dict[str, float] = {}
 
     def forget(self, key: str) -> None:
         """The gang is gone."""
-        for memory in (self._told, self._written, self._partial_since, self._bound_at):
+        for memory in (self._told, self._written, self._partial_since):
             memory.pop(key, None)
+        self._was_held.discard(key)
 
     def tell(self, key: str) -> None:
         """Bring the gang's status, and what its waiting pods say, in line; one write per change."""
@@ -130,23 +132,26 @@ class Teller:
 
     def _may_wait(self, key: str, pod_gang: Json) -> bool:
         """While much is written, a gang that was just bound is told of once, when it is ready or HOLD_S later."""
+        if key in self._held or key in self._was_held:
+            return key in self._held
         now = self.clock.monotonic()
-        since = self._bound_at.get(key)
-        if since is not None:
-            return now - since < (LONGEST_HOLD_S if self.is_binding() else HOLD_S)
         while self._written_at and self._written_at[0] < now - WINDOW_S:
             self._written_at.popleft()
         is_busy = len(self._written_at) >= BUSY or self.is_binding()
         if not is_busy or status.was_scheduled(pod_gang):
             return False
-        self._bound_at[key] = now
-        self.spawn(self._later(key))
+        self._held.add(key)
+        self._was_held.add(key)
+        self.spawn(self._let_go(key))
         return True
 
-    async def _later(self, key: str) -> None:
-        await self.clock.sleep(HOLD_S)
-        while self.is_binding() and self.clock.monotonic() - self._bound_at.get(key, 0.0) < LONGEST_HOLD_S:
+    async def _let_go(self, key: str) -> None:
+        """Nothing else brings a held gang back: what ends the hold also tells of it, however busy it is then."""
+        held_s = 0.0
+        while held_s < HOLD_S or (self.is_binding() and held_s < LONGEST_HOLD_S):
             await self.clock.sleep(HOLD_S)
+            held_s += HOLD_S
+        self._held.discard(key)
         self.retouch(key)
 
     def _tell_pod(self, refusal: Refusal, pod: Json | None) -> None:

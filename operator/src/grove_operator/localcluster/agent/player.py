@@ -270,10 +270,14 @@ class Player:
             await asyncio.shield(play.ending)
 
     async def _finish(self, pod: Json, play: _Play) -> None:
-        """Ends what runs, then removes the object; tries until the API server agrees."""
+        """Ends what runs, then removes the object; tries until the API server agrees.
+
+        The place is free before the object is gone: a scheduler that sees it go may bind another pod there at once.
+        """
         meta = pod["metadata"]
         if play.real:
             await play.real.stop(float(meta.get("deletionGracePeriodSeconds") or 0))
+        self._ledger.release(play.uid)
         while True:
             try:
                 if meta.get("finalizers") and (pod.get("status") or {}).get("phase") not in FINISHED:
