@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from grove_operator.api.crds import all_crds
-from grove_operator.api.kinds import CRD, NAMESPACE, POD_CLIQUE
+from grove_operator.api.kinds import CRD, NAMESPACE, POD, POD_CLIQUE
 from grove_operator.engine.ports import NotFound
 from grove_operator.kube.client import HttpKubeApi
 from grove_operator.localcluster.controlplane_bare import BareControlPlane
@@ -50,6 +50,8 @@ async def place(served: BareControlPlane) -> AsyncIterator[Place]:
         namespace = f"contract-{uuid.uuid4().hex[:8]}"
         await api.create(NAMESPACE, None, {"metadata": {"name": namespace}})
         yield Place(api, namespace)
+        for pod in (await api.list(POD, namespace=namespace)).items:  # a bound one goes when its node says so: nobody
+            await api.delete(POD, namespace, pod["metadata"]["name"], grace_s=0)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
