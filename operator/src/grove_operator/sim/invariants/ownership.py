@@ -165,24 +165,29 @@ class ParentsAreReadyFirst(Invariant):
         self._started: set[str] = set()
 
     def saw(self, state: State, change: Change) -> Iterator[str]:
-        if change.kind != "Pod" or change.new is None or not is_ready(change.new):
+        if change.kind != "Pod":
             return
-        pod, namespace = change.new, change.new["metadata"]["namespace"]
-        clique = state.get("PodClique", namespace, label(pod, CLIQUE))
-        first = pod["metadata"]["uid"] not in self._started
+        pod = change.obj
+        clique = state.get("PodClique", pod["metadata"]["namespace"], label(pod, CLIQUE))
+        if clique is not None and self._is_enough(state, clique, change.old):
+            self._enough[label(pod, GANG), clique["metadata"]["name"]] = state.now_s
+        if change.new is None or not is_ready(change.new) or pod["metadata"]["uid"] in self._started:
+            return
         self._started.add(pod["metadata"]["uid"])
         if clique is None:
-            return
-        ready = [p for p in state.pods_of(clique) if is_ready(p)]
-        if len(ready) >= minimum(clique):
-            self._enough[label(pod, GANG), clique["metadata"]["name"]] = state.now_s
-        if not first:
             return
         for parent in _parents(state, pod, clique):
             at = self._enough.get((label(pod, GANG), parent["metadata"]["name"]))
             now = sum(is_ready(p) for p in state.pods_of(parent)) >= minimum(parent)
             if not now and (at is None or state.now_s - at > PARENT_WAS_READY_S):
                 yield f"{name_of(pod)} is Ready before enough of {name_of(parent)} are"
+
+    def _is_enough(self, state: State, clique: Json, before: Json | None) -> bool:
+        """Now, or until just now, when the pod that changed was still as it was `before`."""
+        ready = {p["metadata"]["uid"] for p in state.pods_of(clique) if is_ready(p)}
+        if before and is_active(before) and is_ready(before) and controller(before) == clique["metadata"]["uid"]:
+            ready.add(before["metadata"]["uid"])
+        return len(ready) >= minimum(clique)
 
 
 def _parents(state: State, pod: Json, clique: Json) -> Iterator[Json]:
