@@ -32,6 +32,8 @@ WATCH_TIMEOUT_S = 300
 INACTIVITY_S = 150.0
 """Servers send a bookmark a minute, the first one after two at worst (seen on 1.36). A watch silent for longer
 is dead, whatever TCP says."""
+LAST_TURNS = 5
+"""Of the event loop, for TLS transports to close their sockets before it may end."""
 ATTEMPTS = 3
 RETRY_PAUSE_S = 0.1
 LONGEST_RETRY_AFTER_S = 10.0
@@ -86,6 +88,8 @@ class HttpKubeApi:
         if self._session is not None:
             await self._session.close()
             self._session = None
+            for _ in range(LAST_TURNS):
+                await asyncio.sleep(0)
 
     # --- the port ---------------------------------------------------------------------------------------------------
 
@@ -255,7 +259,11 @@ class HttpKubeApi:
                 if not 200 <= code < 300:
                     retry_after = response.headers.get("Retry-After", "")
                     raise to_error(code, decode_status(await response.read()), subject=subject, retry_after=retry_after)
-                yield response
+                try:
+                    yield response
+                finally:
+                    if (unread := response.connection) is not None and unread.transport is not None:
+                        unread.transport.abort()  # a watch that nobody reads on: no farewell, the loop may end first
         except ConnectionConfigError as error:
             raise Overloaded(f"{subject}: {error}", reason="NoCredentials", status=503) from error
         except _BROKEN as error:
