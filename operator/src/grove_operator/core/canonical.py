@@ -10,19 +10,14 @@ Only PodCliques are compared so; their pod specs, unlike pods', go through no ad
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from grove_operator.api.kinds import Json
+from grove_operator.api.quantity import parse
 
 QUANTITIES = frozenset({"limits", "requests", "overhead"})
 """Mappings whose values are quantities."""
 SINGLE_QUANTITIES = frozenset({"sizeLimit", "divisor"})
-SUFFIXES = {
-    "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "k": Decimal(10**3), "M": Decimal(10**6),
-    "G": Decimal(10**9), "T": Decimal(10**12), "P": Decimal(10**15), "E": Decimal(10**18), "Ki": Decimal(2**10),
-    "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40), "Pi": Decimal(2**50), "Ei": Decimal(2**60),
-}  # fmt: skip
 LEFT_OUT_WHEN_FALSE = frozenset({"hostNetwork", "hostPID", "hostIPC", "stdin", "stdinOnce", "tty", "readOnly"})
 LEFT_OUT_WHEN_ZERO = frozenset(
     {"hostPort", "initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"}
@@ -78,14 +73,7 @@ def _says_nothing(field: str, value: Any) -> bool:
 
 def quantity(text: Any) -> Any:
     """The value of a Kubernetes quantity; what isn't one stays as it is."""
-    written = str(text)
-    for length in (2, 1):
-        if len(written) > length and written[-length:] in SUFFIXES:
-            number, factor = written[:-length], SUFFIXES[written[-length:]]
-            break
-    else:
-        number, factor = written, Decimal(1)
     try:
-        return Decimal(number) * factor
-    except InvalidOperation:
-        return written
+        return parse(text)
+    except ValueError:
+        return str(text)
