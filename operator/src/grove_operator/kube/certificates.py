@@ -17,15 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grove_operator.api.kinds import MUTATING_WEBHOOKS, SECRET, VALIDATING_WEBHOOKS, Json, Kind
-from grove_operator.engine.informer import Informer
-from grove_operator.engine.ports import AlreadyExists, ApiError, Clock, Conflict, KubeApi, NotFound
+from grove_operator.engine.ports import AlreadyExists, Clock, Conflict, KubeApi, NotFound
 from grove_operator.kube.certificate_pair import CertificatePair, dns_names, fault_of, issue
+from grove_operator.kube.named_watch import NamedWatch
 
 log = logging.getLogger(__name__)
 
 WEBHOOK_SERVICE = "grove-operator"
 CHECK_PERIOD_S = 12 * 3600.0
-RETRY_S = 1.0
 RACES = 5
 CERT_FILE, KEY_FILE, CA_FILE = "tls.crt", "tls.key", "ca.crt"
 OUR_WEBHOOKS: tuple[tuple[Kind, str], ...] = (
@@ -100,28 +99,18 @@ class CertificateKeeper:
         self._names = list(names) or dns_names(WEBHOOK_SERVICE, namespace)
         self._webhooks, self._may_be_absent, self._on_written = webhooks, may_be_absent, on_written
         self._pair: CertificatePair | None = None
-        self._changed = asyncio.Event()
+        secret: tuple[Kind, str | None, str] = (SECRET, namespace, secret_name)
+        self._watch = NamedWatch(api, clock, [secret, *((kind, None, name) for kind, name in webhooks)])
         self.written = asyncio.Event()
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
-        watches = [
-            asyncio.create_task(informer.run(), name=f"watch {informer.kind.plural}") for informer in self._informers()
-        ]
-        try:
-            while True:
-                self._changed.clear()
-                try:
-                    await self.reconcile()
-                    self.ready.set()
-                    await self._wait(CHECK_PERIOD_S)
-                except ApiError as error:
-                    log.warning("certificate of secret %s: %s; again in %g s", self._secret_name, error, RETRY_S)
-                    await self._clock.sleep(max(RETRY_S, error.retry_after_s))
-        finally:
-            for watch in watches:
-                watch.cancel()
-            await asyncio.gather(*watches, return_exceptions=True)
+        await self._watch.run(self._keep, f"certificate of secret {self._secret_name}")
+
+    async def _keep(self) -> float:
+        await self.reconcile()
+        self.ready.set()
+        return CHECK_PERIOD_S
 
     async def reconcile(self) -> None:
         """One pass. Writes nothing when all is well. The configurations trust a new CA before the server shows it, and
@@ -134,33 +123,6 @@ class CertificateKeeper:
             log.info("certificate of secret %s written to %s", self._secret_name, self._files.folder)
             self._on_written()
         self.written.set()
-
-    def _informers(self) -> list[Informer]:
-        """One watch per object, so that rules may be limited to their names."""
-        wanted: list[tuple[Kind, str | None, str]] = [(SECRET, self._namespace, self._secret_name)]
-        wanted += [(kind, None, name) for kind, name in self._webhooks]
-        return [
-            Informer(
-                self._api,
-                self._clock,
-                kind,
-                lambda old, new: self._changed.set(),
-                namespace=namespace,
-                field_selector=f"metadata.name={name}",
-                trim=_identity_only,
-            )
-            for kind, namespace, name in wanted
-        ]
-
-    async def _wait(self, seconds: float) -> None:
-        """Until something changed, or so many seconds have passed."""
-        changed = asyncio.ensure_future(self._changed.wait())
-        timer = asyncio.ensure_future(self._clock.sleep(seconds))
-        try:
-            await asyncio.wait({changed, timer}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            changed.cancel()
-            timer.cancel()
 
     async def _settled_pair(self) -> CertificatePair:
         """The Secret's pair, made or renewed where needed. Conflict after five lost races."""
@@ -241,8 +203,3 @@ def _stored_pair(secret: Json) -> CertificatePair:
 def _secret_data(pair: CertificatePair) -> Json:
     parts = {CA_FILE: pair.ca, "ca.key": pair.ca_key, CERT_FILE: pair.cert, KEY_FILE: pair.key}
     return {name: base64.b64encode(content).decode() for name, content in parts.items()}
-
-
-def _identity_only(obj: Json) -> Json:
-    """The informer need not keep secrets in memory."""
-    return {"metadata": {"name": obj["metadata"]["name"], "resourceVersion": obj["metadata"]["resourceVersion"]}}

@@ -10,7 +10,6 @@ then the API server doesn't trust the conversion server, so it refuses rather th
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import logging
 from collections.abc import Awaitable, Callable
@@ -18,13 +17,13 @@ from collections.abc import Awaitable, Callable
 from grove_operator.api.crds import PROMOTED
 from grove_operator.api.install_conversion import conversion_service
 from grove_operator.api.kinds import CRD, DYNAMO_GRAPH_DEPLOYMENT, SCALING_ADAPTER, Json, Kind
-from grove_operator.engine.informer import Informer
-from grove_operator.engine.ports import ApiError, Clock, Conflict, KubeApi, NotFound
+from grove_operator.engine.ports import Clock, Conflict, KubeApi, NotFound
+from grove_operator.kube.named_watch import RETRY_S, NamedWatch
 
 log = logging.getLogger(__name__)
 
 CONVERTED: tuple[Kind, ...] = (DYNAMO_GRAPH_DEPLOYMENT, SCALING_ADAPTER)
-RETRY_S, CHECK_PERIOD_S = 1.0, 600.0
+CHECK_PERIOD_S = 600.0
 RACES = 5
 
 
@@ -58,51 +57,9 @@ def with_conversion(crd: Json, namespace: str, port: int, ca: bytes, *, promote:
     return {"conversion": conversion, "versions": wanted}
 
 
-class CrdWatch:
-    """Wakes who waits when one of the two CRDs was written, or `look_again` was called."""
-
-    def __init__(self, api: KubeApi, clock: Clock) -> None:
-        self._clock = clock
-        self._changed = asyncio.Event()
-        self._informers = [
-            Informer(
-                api,
-                clock,
-                CRD,
-                lambda old, new: self._changed.set(),
-                field_selector=f"metadata.name={crd_name(kind)}",
-                trim=_identity_only,
-            )
-            for kind in CONVERTED
-        ]
-
-    def look_again(self) -> None:
-        self._changed.set()
-
-    async def run(self, work: Callable[[], Awaitable[float]], what: str) -> None:
-        """`work` after every change, and when as many seconds have passed as it answers. Until cancelled."""
-        watches = [asyncio.create_task(informer.run()) for informer in self._informers]
-        try:
-            while True:
-                self._changed.clear()
-                try:
-                    await self._wait(await work())
-                except ApiError as error:
-                    log.warning("%s: %s; again in %g s", what, error, RETRY_S)
-                    await self._clock.sleep(max(RETRY_S, error.retry_after_s))
-        finally:
-            for watch in watches:
-                watch.cancel()
-            await asyncio.gather(*watches, return_exceptions=True)
-
-    async def _wait(self, seconds: float) -> None:
-        changed = asyncio.ensure_future(self._changed.wait())
-        timer = asyncio.ensure_future(self._clock.sleep(seconds))
-        try:
-            await asyncio.wait({changed, timer}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            changed.cancel()
-            timer.cancel()
+def watch_crds(api: KubeApi, clock: Clock) -> NamedWatch:
+    """Of the CRDs that have two versions."""
+    return NamedWatch(api, clock, [(CRD, None, crd_name(kind)) for kind in CONVERTED])
 
 
 class CrdKeeper:
@@ -123,7 +80,7 @@ class CrdKeeper:
         self._api, self._ca, self._fault = api, ca, fault
         self._namespace, self._port = service
         self._promotes, self._is_ours = promotes, is_ours
-        self._watch = CrdWatch(api, clock)
+        self._watch = watch_crds(api, clock)
         self._said = ""
 
     def look_again(self) -> None:
@@ -169,8 +126,3 @@ class CrdKeeper:
             )
             self._said = found
         return not found
-
-
-def _identity_only(obj: Json) -> Json:
-    """The informer need not keep whole CRDs in memory."""
-    return {"metadata": {"name": obj["metadata"]["name"], "resourceVersion": obj["metadata"]["resourceVersion"]}}

@@ -16,7 +16,7 @@ from dataclasses import replace
 from grove_operator.api.crds import PROMOTED
 from grove_operator.api.kinds import CRD, Kind
 from grove_operator.engine.ports import ApiError, Clock, Conflict, KubeApi, NotFound
-from grove_operator.kube.crd_keeper import CHECK_PERIOD_S, CONVERTED, RACES, CrdWatch, crd_name, is_promoted
+from grove_operator.kube.crd_keeper import CHECK_PERIOD_S, CONVERTED, RACES, crd_name, is_promoted, watch_crds
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class StorageMover:
 
     def __init__(self, api: KubeApi, clock: Clock, *, is_ours: Callable[[], bool] = lambda: True) -> None:
         self._api, self._clock, self._is_ours = api, clock, is_ours
-        self._watch = CrdWatch(api, clock)
+        self._watch = watch_crds(api, clock)
 
     async def run(self) -> None:
         await self._watch.run(self.move_all, "storage version of CRDs")
