@@ -99,6 +99,7 @@ class CliqueView:
 
     `claims`: names of the live ResourceClaims that its pods may use.
     `previous_uids`: UID of the newest pod that was ever seen at an index, for indices without an active pod.
+    `former_nodes`: where the last pod at an index was bound.
     `scheduled`: scheduled pods of every PodClique that the base gang names, absent when that PodClique is.
     `peers`: standalone PodCliques and groups of the same replica, itself included; only for coherent updates.
     """
@@ -114,3 +115,4 @@ class CliqueView:
     peers: Peers = field(default_factory=Peers)
     claim_templates: ClaimTemplates = field(default_factory=dict)
     claims: frozenset[str] = frozenset()
+    former_nodes: Mapping[int, str] = field(default_factory=dict)

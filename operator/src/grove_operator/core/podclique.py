@@ -189,7 +189,8 @@ def _new_pod(view: CliqueView, successor: Successor, settings: Settings, *, is_u
     claims = claims_of_pod(view.template, seat) if seat else []
     previous = _newest_at(view.pods, successor.index) or view.previous_uids.get(successor.index, "")
     took_over = _took_over(view, successor.index) or (is_updating and _fills_hole(view, successor.index))
-    place = Place(successor.index, previous, successor.ends, waits_for, took_over, claims)
+    former = "" if successor.ended else view.former_nodes.get(successor.index, "")
+    place = Place(successor.index, previous, successor.ends, waits_for, took_over, claims, former)
     return pod(view.obj, view.template, place, settings)
 
 

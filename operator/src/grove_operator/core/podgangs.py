@@ -4,7 +4,8 @@
     scaled      one gang for each further group replica
 
 A gang is written once, when all its pods exist: complete with its references, then Initialized. Until then it does
-not exist, so that no scheduler sees half a gang. Later its references follow the pods.
+not exist, so that no scheduler sees half a gang. Later its references follow the pods, and once pods follow others,
+`reuseReservationRef` names the gang itself: it takes over the place that it had.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from datetime import datetime
 
 from grove_operator.api import conditions, names
 from grove_operator.api.constants import (
+    ANNOTATION_FORMER_NODE,
     ANNOTATION_TOPOLOGY_NAME,
     COMPONENT_POD_GANG,
     CONDITION_PODGANG_INITIALIZED,
@@ -101,6 +103,7 @@ def _manifest(view: ReplicaView, gang: Gang, live: Json | None, now: datetime, s
         spec["topologyConstraintGroupConfigs"] = configs
     if template.priority_class:
         spec["priorityClassName"] = template.priority_class
+    spec |= _reservation(view, gang, live)
     constrained = [gang.topology, *(c.get("topologyConstraint") for c in (*configs, *pod_groups))]
     topology = topology_name(template) if any(constrained) else ""
     if template.spread:
@@ -121,6 +124,18 @@ def _manifest(view: ReplicaView, gang: Gang, live: Json | None, now: datetime, s
         spec=spec,
         status=_status(live, is_complete, now),
     )
+
+
+def _reservation(view: ReplicaView, gang: Gang, live: Json | None) -> Json:
+    """A gang with pods that follow others takes over its own place; what others wrote here is theirs."""
+    own = {"namespace": view.template.namespace, "name": gang.name}
+    there = live["spec"].get("reuseReservationRef") if live else None
+    if there and there != own:
+        return {}
+    pods = (pod for name, _ in gang.cliques for pod in view.pods.get(name, ()) if podstate.is_active(pod))
+    if any(ANNOTATION_FORMER_NODE in (pod["metadata"].get("annotations") or {}) for pod in pods):
+        return {"reuseReservationRef": own}
+    return {"reuseReservationRef": None} if there else {}
 
 
 def _status(live: Json | None, is_complete: bool, now: datetime) -> Json:

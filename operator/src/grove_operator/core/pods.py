@@ -10,6 +10,7 @@ from grove_operator.api import names
 from grove_operator.api.constants import (
     ANNOTATION_ADOPTED_HASH,
     ANNOTATION_ENDS_IN_A_ROW,
+    ANNOTATION_FORMER_NODE,
     ANNOTATION_REPLACES_PLACED,
     ANNOTATION_TOPOLOGY_NAME,
     ENV_HEADLESS_SERVICE,
@@ -68,7 +69,7 @@ class Place:
 
     `ends`: predecessors that ended shortly before. `waits_for`: (PodClique, Ready pods needed) before it starts.
     `replaces_placed`: an update takes a pod away for it that had a node, or came after one that had.
-    `claims`: names of the ResourceClaims that it shares.
+    `claims`: names of the ResourceClaims that it shares. `former_node`: where the pod before it was bound, '' for none.
     """
 
     index: int
@@ -77,6 +78,7 @@ class Place:
     waits_for: Sequence[tuple[str, int]] = ()
     replaces_placed: bool = False
     claims: Sequence[str] = ()
+    former_node: str = ""
 
 
 def pod(clique: Json, template: Template, place: Place, s: Settings) -> Json:
@@ -96,6 +98,8 @@ def pod(clique: Json, template: Template, place: Place, s: Settings) -> Json:
         annotations[ANNOTATION_ENDS_IN_A_ROW] = str(place.ends)
     if place.replaces_placed:
         annotations[ANNOTATION_REPLACES_PLACED] = "true"
+    if place.former_node:
+        annotations[ANNOTATION_FORMER_NODE] = place.former_node
     variables: list[Json] = [
         {"name": ENV_PCS_NAME, "value": pcs},
         {"name": ENV_PCS_INDEX, "value": replica},

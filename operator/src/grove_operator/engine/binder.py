@@ -32,6 +32,7 @@ from grove_operator.engine import scheduling_view as view
 from grove_operator.engine.binding import BACKOFF_MIN_S, Binder
 from grove_operator.engine.explaining import Explainer
 from grove_operator.engine.informer import Informer
+from grove_operator.engine.leaving import LONGEST_S, Leaving
 from grove_operator.engine.pod_needs import PodTrimmer
 from grove_operator.engine.ports import Clock, KubeApi
 from grove_operator.engine.recording import Record, record
@@ -85,6 +86,7 @@ class GangScheduler:
         self.metrics: Counter[str] = Counter()
         self.synced = asyncio.Event()
         self.feed = Feed(policy)
+        self.leaving = Leaving()
         self.nodes = Informer(api, clock, NODE, self._node_changed, trim=view.trim_node)
         self.claims = Informer(api, clock, PERSISTENT_VOLUME_CLAIM, self._volume_changed, trim=view.trim_claim)
         self.volumes = Informer(api, clock, PERSISTENT_VOLUME, self._volume_changed, trim=view.trim_volume)
@@ -198,6 +200,7 @@ class GangScheduler:
         pod = new or old or {}
         meta = pod["metadata"]
         self.feed.usage.observe(old, new)
+        self.leaving.see(old, new)
         gang = meta["labels"].get(LABEL_POD_GANG)
         if new is None:
             self.teller.forget_pod(meta["uid"])
@@ -248,7 +251,8 @@ class GangScheduler:
         namespace, _, name = key.partition("/")
         pod_gang = self.gangs.get(namespace, name)
         if pod_gang is not None:
-            return view.gang_of(pod_gang, self.pods.get, self.feed.usage.assumed, self.names)
+            leaving = self.leaving.of(key)
+            return view.gang_of(pod_gang, self.pods.get, self.feed.usage.assumed, self.names, leaving)
         pod = self.pods.get(namespace, name.removeprefix(view.NAME_OF_SINGLE.format("")))
         is_single = pod and not pod["metadata"]["labels"].get(LABEL_POD_GANG) and pod["scheduler"] in self.names
         if pod is None or not is_single or view.is_over(pod) or pod["metadata"]["deletionTimestamp"]:
@@ -257,7 +261,13 @@ class GangScheduler:
 
     def _take_over(self, keys: Sequence[str], decision: Decision) -> None:
         waited, now = dict(self.feed.waiting_since), self.clock.monotonic()
+        returning = set(self.feed.returning)
         self._touched |= self.feed.take_over(keys, decision, now)
+        for key in sorted(self.feed.returning - returning):
+            self._spawn(self._end_the_wait(key))
+            self.teller.tell_of_return(key, self.leaving.of(key))
+        if returning - self.feed.returning:
+            self._wake.set()  # others may have the room that was kept
         for key in keys:
             since = self.feed.waiting_since.get(key)
             if since is not None and key not in waited:
@@ -280,6 +290,15 @@ class GangScheduler:
         pod = self.pods.get(a.namespace, a.pod)
         is_waiting = pod is not None and not pod["node"] and not pod["gated"]
         return pod if is_waiting else None
+
+    async def _end_the_wait(self, key: str) -> None:
+        """Its place is taken again when those before it are gone, which is an event; at some time it is given up."""
+        pods = {pod["metadata"]["uid"] for pod in self.leaving.of(key)}
+        await self.clock.sleep(LONGEST_S)
+        if key in self.feed.returning and pods & {pod["metadata"]["uid"] for pod in self.leaving.of(key)}:
+            self.leaving.give_up(key)
+            self.feed.gang(key)
+            self._wake.set()
 
     async def _watch_the_wait(self, key: str, since: float) -> None:
         """When room begins and ceases to be kept for the gang, others are to be decided on anew."""

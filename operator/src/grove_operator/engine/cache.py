@@ -13,6 +13,7 @@ from typing import Any
 from grove_operator.api import conditions
 from grove_operator.api.constants import (
     ANNOTATION_ENDS_IN_A_ROW,
+    ANNOTATION_FORMER_NODE,
     ANNOTATION_REPLACES_PLACED,
     LABEL_BASE_POD_GANG,
     LABEL_PCS_REPLICA_INDEX,
@@ -22,11 +23,12 @@ from grove_operator.api.kinds import POD, POD_CLIQUE, POD_CLIQUE_SET, Json, Kind
 from grove_operator.core.evidence import shortened
 from grove_operator.core.objects import controller_uid, is_terminating, label
 from grove_operator.core.podstate import pod_index
+from grove_operator.engine.former_nodes import FormerNodes
 
 OnChange = Callable[[Json | None, Json | None], None]
 TOMBSTONES = 20_000
 PLACED_BY = ("uid", "labels", "ownerReferences")
-POD_ANNOTATIONS = (ANNOTATION_ENDS_IN_A_ROW, ANNOTATION_REPLACES_PLACED)
+POD_ANNOTATIONS = (ANNOTATION_ENDS_IN_A_ROW, ANNOTATION_FORMER_NODE, ANNOTATION_REPLACES_PLACED)
 Place = dict[ObjectKey, None]
 """A set that remembers the order of arrival, so that the same news lead to the same writes in the same order."""
 ASKED = "asked"
@@ -42,6 +44,7 @@ class Cache:
         self._owned: dict[str, dict[str, Place]] = {}
         self._based_on: dict[tuple[str, str], Place] = {}
         self._previous_pods: dict[str, dict[int, str]] = {}
+        self.former_nodes = FormerNodes()
         self._last_ready: dict[tuple[str, str], str] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
 
@@ -95,6 +98,7 @@ class Cache:
             place[key] = None
         if key.kind == POD.kind:
             self._remember_ready(obj)
+            self.former_nodes.see(obj)
             if is_terminating(obj):
                 self._remember_pod(obj)
         self._on_change(old, obj)
@@ -124,6 +128,7 @@ class Cache:
             self._previous_pods.pop(uid, None)
         if key.kind == POD_CLIQUE_SET.kind:
             self._last_ready.pop((key.namespace, key.name), None)
+            self.former_nodes.forget(key.namespace, key.name)
         self._on_change(old, None)
 
     def mark_deleted(self, key: ObjectKey, uid: str) -> None:

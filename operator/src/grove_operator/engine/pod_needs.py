@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from grove_operator.api.constants import ANNOTATION_FORMER_NODE
 from grove_operator.api.kinds import Json
 from grove_operator.scheduler.model import AVOIDS, MATCHES, Claim, Needs
 from grove_operator.scheduler.requests import HOSTNAME, Affinity, anywhere, claim_names, needs_of, node_affinity
@@ -87,6 +88,7 @@ class PodTrimmer:
             "conditions": status.get("conditions") or [],
             "pinned": any(o.get("kind") in PINNED_OWNERS for o in meta.get("ownerReferences") or ()),
             "claims": claimed,
+            "former": (meta.get("annotations") or {}).get(ANNOTATION_FORMER_NODE),
             "avoids": tuple(term.name for term in avoided),
             "own": self._own(spec),
         }

@@ -265,6 +265,7 @@ class Reconcilers:
             self._peers(template, obj),
             self._claim_templates(template),
             self._live_claims(template, obj),
+            self._cache.former_nodes.of(key.namespace, template.name, key.name),
         )
         outcome = podclique.reconcile(view, self._clock.now(), self._settings)
         return Case(obj, outcome, {key_of(own): own for own in self._cache.owned(obj["metadata"]["uid"])})

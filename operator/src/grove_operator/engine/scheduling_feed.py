@@ -41,6 +41,8 @@ class Feed:
         self.scores: dict[str, float] = {}
         self.waiting_since: dict[str, float] = {}
         """When each gang was first refused a place for its minima."""
+        self.returning: set[str] = set()
+        """Gangs that wait for the pods before them to go. They are due whenever others are: their room is kept."""
         self._nodes: dict[str, Node] = {}
         self._zones = Zones()
         self._topologies: dict[str, Topology] = {}
@@ -129,8 +131,11 @@ class Feed:
             self.solver.drop(key)
             for memory in (self.refusals, self.scores, self.waiting_since):
                 memory.pop(key, None)
+            self._is_back(key)
         elif gang != before:
             self.solver.put(gang)
+        if gang is not None and not waits(gang):
+            self._is_back(key)
         if gang == before:
             return
         family = self.solver.family(gang or before)  # type: ignore[arg-type]
@@ -152,10 +157,11 @@ class Feed:
     def due(self, is_held_back: Callable[[str], bool]) -> list[str]:
         """Gangs with something to bind that are to be decided on, from now on counted as decided."""
         gangs = self.solver.gangs
-        ready = [k for k in self._due if k in gangs and not is_held_back(k)]
-        self._due.difference_update(ready)
+        ready = {k for k in self._due if k in gangs and not is_held_back(k)}
+        self._due -= ready
         self._due.intersection_update(gangs)
-        return sorted(k for k in ready if waits(gangs[k]))
+        found = {k for k in ready if waits(gangs[k])}
+        return sorted(found | {k for k in self.returning if waits(gangs[k])} if found else found)
 
     def decide(self, due: Sequence[str], starving: str | None) -> Decision:
         """A fault that one gang brings to light must not stop the others: then each is decided on by itself."""
@@ -177,6 +183,7 @@ class Feed:
             tuple(a for d in found for a in d.assignments),
             tuple(r for d in found for r in d.refusals),
             tuple(s for d in found for s in d.scores),
+            tuple(sorted({key for d in found for key in d.returning})),
         )
 
     def _take(self, decision: Decision) -> None:
@@ -216,6 +223,10 @@ class Feed:
         self.scores.update({s.gang: s.value for s in decision.scores})
         changed = set()
         for key in keys:
+            if key in decision.returning:
+                self.returning.add(key)
+            else:
+                self._is_back(key)
             before, told = self.refusals.pop(key, ()), tuple(found.get(key, ()))
             if told:
                 self.refusals[key] = told
@@ -226,6 +237,12 @@ class Feed:
             else:
                 self.waiting_since.pop(key, None)
         return changed
+
+    def _is_back(self, key: str) -> None:
+        """It waits no more: who was refused the room that was kept for it is due."""
+        if key in self.returning:
+            self.returning.remove(key)
+            self.all_again()
 
     def add_words(self, key: str, about: RefusalKey, words: str) -> None:
         """More to say about a refusal that is still the same."""

@@ -24,6 +24,7 @@ MEMBER_UNSCHEDULABLE = "MemberUnschedulable"
 MEMBERS_MISSING = "MembersMissing"
 MINIMA_BOUND = "MinimaBound"
 SCHEDULED = "Scheduled"
+RETURNS = "ReturnsToItsPlace"
 RefusalKey = tuple[str, str, str, str, tuple[str, ...]]
 
 

@@ -224,10 +224,17 @@ def with_usage(node: Node, usage: Usage) -> Node:
     )
 
 
-def gang_of(pod_gang: Json, pod_at: Lookup, assumed: Mapping[str, str], schedulers: Container[str]) -> Gang:
+def gang_of(
+    pod_gang: Json,
+    pod_at: Lookup,
+    assumed: Mapping[str, str],
+    schedulers: Container[str],
+    leaving: Iterable[Json] = (),
+) -> Gang:
     """The PodGang with those of its referenced pods that live. `ready`: Initialized and not being deleted.
 
-    Pods of other schedulers than these are members that nobody here binds.
+    Pods of other schedulers than these are members that nobody here binds. `leaving`: pods of the gang that still hold
+    a node on their way out; they matter where the gang takes over its own place.
     """
     meta, spec = pod_gang["metadata"], pod_gang.get("spec") or {}
     annotations = meta.get("annotations") or {}
@@ -247,6 +254,8 @@ def gang_of(pod_gang: Json, pod_at: Lookup, assumed: Mapping[str, str], schedule
         minimum = int(group.get("minReplicas") or 0)
         groups.append(PodGroup(group["name"], minimum, members, _constraint(group)))
     bases = {pod["metadata"]["labels"].get(c.LABEL_BASE_POD_GANG) for pod in pods} - {None, meta["name"]}
+    reuse = _reused(spec, meta["namespace"])
+    before = leaving if reuse == f"{meta['namespace']}/{meta['name']}" else ()
     return Gang(
         namespace=meta["namespace"],
         name=meta["name"],
@@ -264,8 +273,9 @@ def gang_of(pod_gang: Json, pod_at: Lookup, assumed: Mapping[str, str], schedule
         and not meta.get("deletionTimestamp"),
         owner=_owner(meta) if spec.get("spreadConstraints") else None,
         spread=tuple(x["topologyKey"] for x in spec.get("spreadConstraints") or ()),
-        reuse=_reused(spec, meta["namespace"]),
+        reuse=reuse,
         packing=packing if packing in PACKINGS else None,
+        leaving=tuple((p["node"], p["needs"]) for p in sorted(before, key=_pod_order)),
     )
 
 
@@ -302,6 +312,7 @@ def _member(pod: Json, assumed: Mapping[str, str], schedulers: Container[str]) -
         needs=pod["needs"],
         node=pod["node"] or assumed.get(meta["uid"]),
         is_gated=pod["gated"] or pod["scheduler"] not in schedulers,
+        former=pod["former"],
     )
 
 

@@ -22,6 +22,7 @@ from grove_operator.engine import scheduling_status as status
 from grove_operator.engine import scheduling_view as view
 from grove_operator.engine.binding import BACKOFF_MIN_S
 from grove_operator.engine.informer import Informer
+from grove_operator.engine.leaving import LONGEST_S
 from grove_operator.engine.ports import ApiError, Clock, Conflict, KubeApi, NotFound
 from grove_operator.engine.scheduling_feed import Feed
 from grove_operator.scheduler.model import Refusal
@@ -35,6 +36,7 @@ BUSY = 20
 HOLD_S = 2.0
 LONGEST_HOLD_S = 10.0
 """While bindings wait for their turn, words about what is bound already wait, too: for so long at most."""
+NODES_IN_A_MESSAGE = 5
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 
@@ -166,6 +168,29 @@ class Teller:
             events = [self._warning(pod, POD.kind, POD.api_version, refusal.message)]
             meta = pod["metadata"]
             self.spawn(self._write(POD, meta["namespace"], meta["name"], patch, events, uid))
+
+    def tell_of_return(self, key: str, leaving: Sequence[Json]) -> None:
+        """An event for those who wonder why pods wait though there is room elsewhere."""
+        namespace, _, name = key.partition("/")
+        pod_gang = self.stores.gangs.get(namespace, name)
+        if pod_gang is None:
+            return
+        nodes = sorted({pod["node"] for pod in leaving})
+        shown = ", ".join(nodes[:NODES_IN_A_MESSAGE]) + (", ..." if len(nodes) > NODES_IN_A_MESSAGE else "")
+        message = (
+            f"podgang {name}: waits until {len(leaving)} of its former pods are gone from {shown}, to go back to the "
+            f"domain that they had; after {LONGEST_S:g} s it goes where there is room"
+        )
+        event = self._warning(pod_gang, POD_GANG.kind, POD_GANG.api_version, message, reason=status.RETURNS)
+        self.spawn(self._create({**event, "type": "Normal"}))
+
+    async def _create(self, event: Json) -> None:
+        async with self._writes:
+            try:
+                await self.api.create(EVENT, event["metadata"]["namespace"], event)
+                self.metrics["events"] += 1
+            except ApiError as error:
+                log.warning("event %s: %s", event["metadata"]["name"], error)
 
     def forget_pod(self, uid: str) -> None:
         self._told.pop(uid, None)

@@ -4,7 +4,8 @@ packing   pack          fewest hosts, the last of them the tightest (default)
           balanced      as few domains and hosts as pack, each with the same share
           small-first   smallest hosts first, which keeps the large ones whole
 spread    label keys: domains with fewer replicas of the same PodCliqueSet come first, after the objective's O3
-reuse     nodes of the gang whose reservation this one takes over: taken wherever that is no worse by O2 and O3
+reuse     nodes of the gang whose reservation this one takes over, or of the pods that its members follow: taken
+          wherever that is no worse by O2 and O3
 """
 
 from __future__ import annotations

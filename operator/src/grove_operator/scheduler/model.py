@@ -115,13 +115,17 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A pod of a gang. `node` is set once bound (or assumed so); `is_gated` pods count for nothing but look-ahead."""
+    """A pod of a gang. `node` is set once bound (or assumed so); `is_gated` pods count for nothing but look-ahead.
+
+    `former` is the node of the pod that it follows.
+    """
 
     namespace: str
     name: str
     needs: Needs
     node: str | None = None
     is_gated: bool = False
+    former: str | None = None
 
     @property
     def key(self) -> str:
@@ -148,7 +152,8 @@ class Gang:
     """`base` names the base gang (same namespace) of a scaled gang; a gang that isn't `ready` is only context.
 
     `owner` is equal for gangs of all replicas of one PodCliqueSet; `spread` are label keys of domains to spread those
-    over; `reuse` is the key of a gang whose place this one takes over; `packing` overrides the policy's.
+    over; `reuse` is the key of a gang whose place this one takes over, its own once its pods follow others; `packing`
+    overrides the policy's. `leaving`: (node, needs) of its pods that are on their way out.
     """
 
     namespace: str
@@ -165,6 +170,7 @@ class Gang:
     spread: tuple[str, ...] = ()
     reuse: str | None = None
     packing: str | None = None
+    leaving: tuple[tuple[str, Needs], ...] = ()
 
     @property
     def key(self) -> str:
@@ -179,6 +185,15 @@ class Gang:
     def stands(self) -> bool:
         """Every podgroup has its minimum of bound members."""
         return all(sum(m.node is not None for m in g.members) >= g.minimum for g in self.podgroups)
+
+    @property
+    def returns(self) -> bool:
+        """Members that follow others wait for a place: they had one before."""
+        return (
+            self.reuse is not None
+            and self.reuse == self.key
+            and any(m.former and m.node is None for g in self.podgroups for m in g.members)
+        )
 
     @property
     def base_key(self) -> str | None:
@@ -260,9 +275,12 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
+    """`returning`: gangs that wait until the pods before them are gone, to go back to the domains they had."""
+
     assignments: tuple[Assignment, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     scores: tuple[Score, ...] = field(default=())
+    returning: tuple[str, ...] = ()
 
 
 def dump(value: Any) -> Any:

@@ -7,7 +7,8 @@ dirty: rows whose free amounts changed, in order; whoever derives numbers from `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -238,6 +239,26 @@ class NodeTable:
     def release(self, rows: Ints, kept: Ints) -> None:
         self.free[rows] += kept
         self._mark_dirty(rows)
+
+    @contextmanager
+    def without(self, pods: Iterable[tuple[int, Shape]]) -> Iterator[None]:
+        """As if these pods (row, shape) were gone from their nodes. What is taken meanwhile must be undone inside."""
+        gone = list(pods)
+        rows = np.unique(np.array([row for row, _ in gone], dtype=np.int64))
+        free, claims = self.free[rows].copy(), {row: list(self.claims[row]) for row in rows.tolist()}
+        for row, shape in gone:
+            self.free[row] += shape.request
+            for claim in shape.claims:
+                if claim in self.claims[row]:
+                    self.claims[row].remove(claim)
+        self._mark_dirty(rows)
+        try:
+            yield
+        finally:
+            self.free[rows] = free
+            for row, known in claims.items():
+                self.claims[row] = known
+            self._mark_dirty(rows)
 
     def settle(self) -> None:
         """Forget how to undo, and shapes that pile up."""

@@ -1,6 +1,7 @@
 """`schedule(snapshot, gangs, policy)`: which pod goes to which node, or why not. Pure and deterministic.
 
     minima of every gang, base gangs before the scaled ones of the same priority    all of a gang or nothing
+    those whose pods follow others come first, and may wait for their former place (`home`)
     then members beyond the minima, in the same order                               as many as fit in the gang's domains
 
 The order of nodes, gangs and pods in the input doesn't matter: all are sorted by what they are.
@@ -11,9 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from grove_operator.scheduler import exact
 from grove_operator.scheduler.cluster import Cluster
 from grove_operator.scheduler.drain import hosts_to_drain
+from grove_operator.scheduler.home import former_rows, should_wait
 from grove_operator.scheduler.liking import NONE as NO_LIKING
 from grove_operator.scheduler.liking import PACK, Liking, replicas_per_domain
 from grove_operator.scheduler.model import Assignment, Decision, Gang, Member, Policy, Refusal, Score, Snapshot
@@ -51,6 +55,8 @@ class Solver:
         self.assignments: list[Assignment] = []
         self.refusals: list[Refusal] = []
         self.scores: list[Score] = []
+        self._held: dict[str, list[tuple[Ints, Ints]]] = {}
+        """By gang that waits to go back: rows that nobody else gets in this decision, and what is kept there."""
         self._hopeless: dict[tuple[object, ...], bool] = {}
         """Gangs refused by this decision, by what they ask for: is it proven? Room only gets less within a decision."""
 
@@ -100,8 +106,10 @@ class Solver:
         if first is None or not self._keep_room(first, order[len(before) :], placed):
             placed += [g for g in order[len(before) :] if self._place_minima(g)]
             self._place_extras(placed)
+        for rows, kept in (entry for entries in self._held.values() for entry in entries):
+            self.cluster.table.release(rows, kept)
         self.cluster.table.settle()
-        return Decision(tuple(self.assignments), tuple(self.refusals), tuple(self.scores))
+        return Decision(tuple(self.assignments), tuple(self.refusals), tuple(self.scores), tuple(sorted(self._held)))
 
     def _keep_room(self, first: Gang, later: Sequence[Gang], placed: list[Gang]) -> bool:
         """Decide on those that come later, and on all extras, without the room that `first` waits for.
@@ -158,13 +166,14 @@ class Solver:
         if found is not None:
             self.refusals.append(unsupported(gang, *found))
             return False
+        where = self.where
+        lookahead = with_siblings(tree, siblings, self.cluster.table, search.index, where) if siblings else None
+        if self._goes_back(gang, tree, lookahead, search):
+            return False
         alike = () if siblings or tree.anchors or not self._hopeless else _asked_for(gang)
         if alike in self._hopeless:
             self._refuse_alike(gang, tree, search, is_proven=self._hopeless[alike])
             return False
-        lookahead = None
-        if siblings:
-            lookahead = with_siblings(tree, siblings, self.cluster.table, search.index, self.where)
         mark, liking = self.cluster.table.mark(), self._liking(gang, search.index)
         solution = search.place(tree, lookahead, liking)
         if solution is None:
@@ -184,6 +193,17 @@ class Solver:
         self._record(gang, solution.placed, is_minimum=True)
         return True
 
+    def _goes_back(self, gang: Gang, tree: Scope, lookahead: Scope | None, search: Search) -> bool:
+        """It waits for the pods before it to go; until then the room on their nodes is kept."""
+        if not gang.returns or not gang.leaving:
+            return False
+        if not should_wait(gang, tree, lookahead, search, self._liking(gang, search.index)):
+            return False
+        table = self.cluster.table
+        rows = np.array(sorted({*former_rows(gang, table.row).values()}), dtype=np.int64)
+        self._held.setdefault(gang.key, []).append((rows, table.hold(rows)))
+        return True
+
     def _liking(self, gang: Gang, index: TopologyIndex) -> Liking:
         packing = gang.packing or self.policy.packing
         if not gang.spread and not gang.reuse and packing == PACK:
@@ -194,8 +214,10 @@ class Solver:
             others = [self.gangs[k] for k in sorted(self._owned[gang.owner]) if k != root and not self.gangs[k].base]
             spread = replicas_per_domain(index, gang.spread, [self._rows(other) for other in others])
         old = self.gangs.get(gang.reuse or "")
-        reuse = frozenset(index.position[self._rows(old)].tolist()) if old is not None else frozenset()
-        return Liking(packing, spread, reuse)
+        rows = [] if old is None else self._rows(old)
+        if gang.reuse == gang.key:
+            rows = sorted({*former_rows(gang, self.cluster.table.row).values()})
+        return Liking(packing, spread, frozenset(index.position[rows].tolist()))
 
     def _rows(self, gang: Gang) -> list[int]:
         """Rows of the nodes where the gang's members are."""
@@ -246,12 +268,18 @@ class Solver:
                 refused = [m for m in extras if m.needs.unsupported]
                 if refused:
                     self.refusals.append(unsupported(gang, refused[0], f"podgroup {group.name}", is_extra=True))
-                if len(extras) > len(refused):
+                if len(extras) > len(refused) and not self._extras_go_back(gang, group.name, len(extras)):
                     waiting.append((gang, group.name, [m for m in extras if not m.needs.unsupported]))
         if not waiting or self._place_all(waiting):
             return
         while waiting:
             waiting = [entry for entry in waiting if self._place_next(*entry)]
+
+    def _extras_go_back(self, gang: Gang, name: str, count: int) -> bool:
+        if not gang.returns or not gang.leaving:
+            return False
+        search, tree = self._prepare(gang, self.family(gang), {name: count})
+        return self._goes_back(gang, tree, None, search)
 
     def _extras(self, gang: Gang, name: str) -> list[Member]:
         group = next(g for g in gang.podgroups if g.name == name)
@@ -299,9 +327,9 @@ class Solver:
                 )
 
 
-def turn(gang: Gang) -> tuple[int, bool, str, str]:
-    """The order of decisions: higher priority, base before scaled gangs, older, then by name."""
-    return -gang.priority, gang.base is not None, gang.created, gang.key
+def turn(gang: Gang) -> tuple[int, bool, bool, str, str]:
+    """The order of decisions: higher priority, who had a place before, base before scaled gangs, older, by name."""
+    return -gang.priority, not gang.returns, gang.base is not None, gang.created, gang.key
 
 
 def _asked_for(gang: Gang) -> tuple[object, ...]:

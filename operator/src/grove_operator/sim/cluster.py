@@ -40,11 +40,17 @@ class _Process:
 class SimCluster:
     """`api` sees it as a user does. Call `start` in a running loop, `stop` at the end."""
 
-    def __init__(self, seed: int, fleet: Fleet | None = None, start_s: tuple[float, float] = (1.0, 4.0)) -> None:
+    def __init__(
+        self,
+        seed: int,
+        fleet: Fleet | None = None,
+        start_s: tuple[float, float] = (1.0, 4.0),
+        end_s: tuple[float, float] = (0.1, 1.0),
+    ) -> None:
         self.random = random.Random(seed)  # noqa: S311 - seeds replay, they hide nothing
         self.clock = SimClock()
         self.api = SimApi(self.clock, user="user")
-        self.kubelets = Kubelets(self.api.as_user("nodes"), self.clock, self._rng(), start_s=start_s)
+        self.kubelets = Kubelets(self.api.as_user("nodes"), self.clock, self._rng(), start_s=start_s, end_s=end_s)
         self.on_fault: Callable[[str], None] = lambda text: None
         self._fleet = fleet or Fleet()
         self._nodes: asyncio.Task[None] | None = None

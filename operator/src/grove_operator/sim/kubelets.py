@@ -56,8 +56,17 @@ def _node(name: str, block: str, rack: str, gpus: int) -> Json:
 class Kubelets:
     """Plays every node. An image whose tag is "bad" never becomes Ready."""
 
-    def __init__(self, api: SimApi, clock: Clock, rng: random.Random, *, start_s: tuple[float, float] = (1, 4)) -> None:
-        self._api, self._clock, self._rng, self._start_s = api, clock, rng, start_s
+    def __init__(
+        self,
+        api: SimApi,
+        clock: Clock,
+        rng: random.Random,
+        *,
+        start_s: tuple[float, float] = (1, 4),
+        end_s: tuple[float, float] = (0.1, 1.0),
+    ) -> None:
+        """`start_s`, `end_s`: how long pods take to become Ready, and to be gone once they are deleted."""
+        self._api, self._clock, self._rng, self._start_s, self._end_s = api, clock, rng, start_s, end_s
         self.lost: dict[str, float] = {}
         self._pods = Informer(api, clock, POD, self._on_change)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -169,7 +178,7 @@ class Kubelets:
         await self._patch(live, said)
 
     async def _end(self, pod: Json) -> None:
-        await self._clock.sleep(self._rng.uniform(0.1, 1.0))
+        await self._clock.sleep(self._rng.uniform(*self._end_s))
         if pod["spec"]["nodeName"] not in self.lost:
             await self._remove(pod)
 

@@ -8,6 +8,8 @@ script:                                steps at fixed seconds
   - {at: 30, do: scale-group, to: 3, of: web-0-decode}
 every_s: 20                            and drawn ones, by weight
 chances: {scale-group: 3, update: 2, lose-node: 1, kill-operator: 1}
+start_s: [1, 4]                        how long pods take to become Ready,
+end_s: [0.1, 1]                        and to be gone once they are deleted
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from grove_operator.api.kinds import POD_CLIQUE_SET, Json
 from grove_operator.sim.kubelets import Fleet
 
 QUIET_MINUTES = 4.0
-FIELDS = {"name", "minutes", "fleet", "workloads", "script", "every_s", "chances", "start_s"}
+FIELDS = {"name", "minutes", "fleet", "workloads", "script", "every_s", "chances", "start_s", "end_s"}
 
 
 class StoryError(ValueError):
@@ -51,6 +53,7 @@ class Story:
     every_s: float = 20.0
     chances: Mapping[str, float] = field(default_factory=dict)
     start_s: tuple[float, float] = (1.0, 4.0)
+    end_s: tuple[float, float] = (0.1, 1.0)
 
     @staticmethod
     def read(path: Path) -> Story:
@@ -75,6 +78,7 @@ class Story:
             every_s=float(said.get("every_s", 20)),
             chances=dict(said.get("chances") or {}),
             start_s=tuple(said.get("start_s", (1.0, 4.0))),
+            end_s=tuple(said.get("end_s", (0.1, 1.0))),
         )
 
 
