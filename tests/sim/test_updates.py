@@ -318,3 +318,29 @@ async def test_an_operator_that_dies_at_any_write_of_an_update_finishes_it_withi
             assert is_ended(w), boundary
             assert {image for n, found in images(w).items() for image in found if "-l" not in n} == {"y"}, boundary
             assert low.fewest["web-0-a"] >= 2, boundary
+
+
+@pytest.mark.parametrize("lost", ["a", "g-0-w"])
+async def test_undoing_replaces_what_was_made_from_the_broken_template_in_a_replica_that_was_not_selected(
+    lost: str,
+) -> None:
+    """Found by a rehearsal: the part had ended an update to the template that comes back, and took it for done."""
+    async with world(start_s=STARTS_S, is_healthy=lambda p: p["spec"]["containers"][0]["image"] != "bad") as w:
+        obj = podcliqueset([clique("a", 2, 1), clique("w", 1)], [group("g", ["w"], 1)], replicas=2)
+        await w.apply(obj)
+        await w.rest()
+        await change_image(w, image="good")
+        await w.clock.run_until(lambda: is_ended(w))
+        await w.rest()
+        await change_image(w, image="bad")
+        await w.rest(10)
+        if lost == "a":
+            await w.api.delete(POD, "ml", w.pods("web-1-a")[0]["metadata"]["name"])
+        else:
+            await w.api.delete(POD_CLIQUE, "ml", "web-1-g-0-w")
+        await w.rest(10)
+        assert "bad" in images(w)[f"web-1-{lost}"]
+        await change_image(w, image="good")
+        await w.rest(120)
+        assert is_ended(w)
+        assert {image for found in images(w).values() for image in found} == {"good"}

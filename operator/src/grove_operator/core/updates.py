@@ -78,7 +78,7 @@ def clique_step(view: CliqueView, kept: Sequence[Json], now: datetime) -> Step:
     if label(obj, LABEL_SCALING_GROUP) or label(obj, LABEL_POD_TEMPLATE_HASH) != target:
         return Step(progress=before)
     old = [pod for pod in kept if label(pod, LABEL_POD_TEMPLATE_HASH) != target]
-    if begun is None:
+    if begun is None or (old and _was_done_before(template, i, begun)):
         if not is_its_turn(template, i) or not (old or is_running(before)):
             return Step(progress=before)
         begun = fresh  # also where only the end of an earlier update was missed
@@ -89,6 +89,14 @@ def clique_step(view: CliqueView, kept: Sequence[Json], now: datetime) -> Step:
     doomed = _doomed_pods(view, kept, old, entry.name) if is_its_turn(template, i) else []
     uids = frozenset(pod["metadata"]["uid"] for pod in doomed)
     return Step(uids, _told_of_pods(begun, view.pods, doomed, target), before is not begun)
+
+
+def _was_done_before(template: Template, i: int, begun: Json) -> bool:
+    """The template has come back: the part is through with it, and what was made from others meanwhile is not.
+
+    Only while an update has selected the replica: what OnDelete left as it was is not made up for later.
+    """
+    return not is_running(begun) and is_running(set_progress(template)) and is_its_turn(template, i)
 
 
 def _doomed_pods(view: CliqueView, kept: Sequence[Json], old: list[Json], name: str) -> list[Json]:
@@ -146,7 +154,7 @@ def group_step(view: GroupView, i: int, group: Group, by_replica: Sequence[Membe
             return Step(progress=before)
         return Step(progress=_ended(begun or fresh, now))
     stale = {j for j, members in enumerate(by_replica) if _is_stale(template, members)}
-    if begun is None:
+    if begun is None or (stale and _was_done_before(template, i, begun)):
         if not is_its_turn(template, i) or not (stale or is_running(before)):
             return Step(progress=before)
         return Step(progress=fresh | _still_away(before or {}, by_replica), is_decision=True)
