@@ -235,3 +235,17 @@ async def mixture(seed: int) -> None:
 async def test_any_mixture_of_scalings_ends_as_a_fresh_apply(seed: int) -> None:
     """`make prove ISSUE=6` tries a thousand."""
     await mixture(seed)
+
+
+async def test_no_pod_is_made_for_a_member_whose_group_is_on_its_way_out() -> None:
+    """Found by a rehearsal: pods were seen going before their PodClique was, and were made anew without end."""
+    async with world() as w:
+        await w.apply(podcliqueset([clique("a", 2)], [group("g", ["a"], 1)]))
+        await w.rest()
+        for kind in (POD_CLIQUE, SCALING_GROUP):
+            w.operator_hears_late_of(kind, 5.0)
+        made = sum(x.verb == "create" and x.kind == "Pod" for x in w.api.writes)
+        await w.api.patch(POD_CLIQUE_SET, "ml", "web", {"spec": {"replicas": 0}})
+        await w.rest()
+        assert w.api.objects(POD) == []
+        assert sum(x.verb == "create" and x.kind == "Pod" for x in w.api.writes) == made

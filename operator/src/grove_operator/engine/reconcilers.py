@@ -363,7 +363,10 @@ class Reconcilers:
         return known
 
     def _template_of(self, obj: Json | None) -> Template | None:
-        """The set that a PodClique or group belongs to; None when its label names another set than its owner is."""
+        """The set that a PodClique or group belongs to; None when its label names another set than its owner is.
+
+        None, too, for a member of a group that is on its way out: what would be made of it is collected at once.
+        """
         if obj is None or not label(obj, LABEL_PCS_REPLICA_INDEX).isdigit():
             return None
         template = self._template(obj["metadata"]["namespace"], label(obj, PART_OF))
@@ -373,4 +376,5 @@ class Reconcilers:
         i = int(label(obj, LABEL_PCS_REPLICA_INDEX))
         groups = (names.scaling_group(template.name, i, group.name) for group in template.groups)
         live = (self._cache.get(SCALING_GROUP, template.namespace, name) for name in groups)
-        return template if any(group and group["metadata"]["uid"] == owner for group in live) else None
+        standing = (group["metadata"]["uid"] for group in live if group and not is_terminating(group))
+        return template if owner in standing else None
