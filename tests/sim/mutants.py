@@ -23,6 +23,7 @@ from grove_operator.core import (
     rollout,
     scalinggroup,
     strategy,
+    surge,
     termination,
     updates,
 )
@@ -176,6 +177,30 @@ def ends_at_once(right: Any) -> Any:
     return advanced
 
 
+def surge_is_there(right: Any) -> Any:
+    """The further replicas are taken for available as soon as they are wished for."""
+
+    def judged(view: Any, available: Any, updated: Any, now: Any) -> Any:
+        said = right(view, available, updated, now)
+        return replace(said, lacking=(), is_there=bool(said.lacking) or said.is_there)
+
+    return judged
+
+
+def always_surging(right: Any) -> Any:
+    return lambda template: range(template.replicas + surge.max_surge(template))
+
+
+def tried_for_ever(right: Any) -> Any:
+    """What was given up is forgotten, so that the room that comes free is tried anew."""
+
+    def before(template: Any) -> Any:
+        said = right(template)
+        return None if said and said["status"] == "False" else said
+
+    return before
+
+
 MUTANTS = (
     Mutant(
         "no-gang-termination",
@@ -238,6 +263,16 @@ MUTANTS = (
         ((podclique, "least", one_less), (scalinggroup, "least", one_less), (updates, "least", one_less)),
     ),
     Mutant("ratio-forgotten", "a coherent update lets every part run ahead", ((coherent, "allowance", always(99)),)),
+    Mutant(
+        "surge-not-waited-for",
+        "old pods go before the further replica is available",
+        ((surge, "judged", surge_is_there),),
+        ("surge",),
+    ),
+    Mutant(
+        "surge-tried-for-ever", "a surge without room is begun again", ((surge, "_before", tried_for_ever),), ("surge",)
+    ),
+    Mutant("surge-stays", "further replicas outlive the update", ((replica, "indices", always_surging),), ("surge",)),
     Mutant(
         "no-precondition",
         "deletes go by name, whatever UID is there",

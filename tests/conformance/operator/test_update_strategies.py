@@ -26,7 +26,8 @@ CLIQUE = "grove.io/podclique"
 @dataclass(frozen=True)
 class Row:
     """`kept`: how many of each PodClique's first pods are there at the end. `fewest`: how many of a PodClique's pods
-    (whole replicas of a group) were Ready at the worst moment. `turns`: the replicas of the set in their order."""
+    (whole replicas of a group) were Ready at the worst moment. `turns`: the replicas of the set in their order.
+    `surge`: how many replicas are made beside these; they count as whole replicas of the set, too."""
 
     cliques: Sequence[Json]
     changed: Sequence[str]
@@ -36,6 +37,7 @@ class Row:
     replicas: int = 1
     strategy: str = "RollingRecreate"
     turns: Sequence[int] = (0,)
+    surge: int = 0
 
 
 ROWS = {
@@ -69,6 +71,16 @@ ROWS = {
         fewest={"web": 2},
         replicas=3,
         turns=[0, 1, 2],
+    ),
+    "a further replica first: as many serve at every moment as the set has": Row(
+        [clique("a", 1), clique("w", 2)],
+        groups=[group("g", ["w"], 1)],
+        changed=["a", "w"],
+        kept={f"web-{i}-{c}": 0 for i in range(2) for c in ("a", "g-0-w")},
+        fewest={"web": 2},
+        replicas=2,
+        turns=[2, 0, 1],
+        surge=1,
     ),
     "as many at once as maxUnavailable says": Row(
         [{**clique("a", 6, 1), "rollingUpdate": {"maxUnavailable": 3}}, clique("w", 1)],
@@ -109,6 +121,8 @@ ROWS = {
 class Watched:
     """Looks after every event of a pod, in the order in which the API server tells of them."""
 
+    first: int
+    """How many pods there are at the beginning."""
     sizes: Mapping[str, int]
     parts: Mapping[str, Mapping[str, set[str]]]
     """PodCliques of each replica of each group, and of each replica of the set."""
@@ -119,8 +133,8 @@ class Watched:
     """How much of everything was new and Ready, one entry for each change."""
 
     @classmethod
-    def of(cls, pods: Sequence[Json]) -> Watched:
-        """What is there when all is Ready is what should be there."""
+    def of(cls, pods: Sequence[Json], row: Row) -> Watched:
+        """What is there when all is Ready is what should be there; further replicas are like the first."""
         parts: dict[str, dict[str, set[str]]] = {}
         for labels in (pod["metadata"]["labels"] for pod in pods):
             owners = {"web": labels["grove.io/podcliqueset-replica-index"]}
@@ -128,7 +142,11 @@ class Watched:
                 owners[owner] = labels["grove.io/podcliquescalinggroup-replica-index"]
             for owner, index in owners.items():
                 parts.setdefault(owner, {}).setdefault(index, set()).add(labels[CLIQUE])
-        return cls(Counter(pod["metadata"]["labels"][CLIQUE] for pod in pods), parts)
+        sizes = Counter(pod["metadata"]["labels"][CLIQUE] for pod in pods)
+        for i in range(row.replicas, row.replicas + row.surge):
+            like = {name.replace("web-0-", f"web-{i}-"): sizes[name] for name in parts["web"]["0"]}
+            parts["web"][str(i)], sizes = set(like), sizes | Counter(like)
+        return cls(len(pods), sizes, parts)
 
     def told_of_pod(self, old: Json | None, new: Json | None) -> None:
         uid = (new or old or {})["metadata"]["uid"]
@@ -136,7 +154,7 @@ class Watched:
             self.pods.pop(uid, None)
         else:
             self.pods[uid] = new
-        if sum(self.sizes.values()) > len(self.pods) and not self.fewest:
+        if self.first > len(self.pods) and not self.fewest:
             return  # the first list is still being told
         ready = [p for p in self.pods.values() if is_ready(p) and "deletionTimestamp" not in p["metadata"]]
         for name, count in self._counts(ready).items():
@@ -246,8 +264,11 @@ async def _row(killable: Killable, row: Row, namespace: str) -> Played:
         obj = podcliqueset(list(row.cliques), list(row.groups), replicas=row.replicas)
         obj["spec"]["updateStrategy"] = {"type": row.strategy}
         await here.apply(obj)
+        if row.surge:
+            asked: Json = {"metadata": {"annotations": {"grove.io/rollout-max-surge": str(row.surge)}}}
+            await here.api.patch(POD_CLIQUE_SET, here.name, "web", asked)
         await settle(here)
-        before, seen = await _uids(here), Watched.of(await here.all(POD))
+        before, seen = await _uids(here), Watched.of(await here.all(POD), row)
         async with _watching(here, seen):
             await _change_image(here, row.changed)
             await here.eventually(lambda: _is_ended(here))

@@ -235,7 +235,7 @@ class PodCliqueSetStatus(Model):
 
     observed_generation: Int64 | None = Field(None, description="Generation of the last complete sync.")
     conditions: Conditions | None = Field(
-        None, description="Available, Progressing, Degraded, TopologyLevelsUnavailable and NameTaken."
+        None, description="Available, Progressing, Degraded, TopologyLevelsUnavailable, NameTaken and Surge."
     )
     last_errors: list[LastError] | None = Field(
         None, description="Failures of the last reconcile.", json_schema_extra=ATOMIC

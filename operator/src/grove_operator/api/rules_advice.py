@@ -11,20 +11,21 @@ from typing import Any
 
 from grove_operator.api.faults import Advice, path
 from grove_operator.api.podcliqueset import PodCliqueSet
-from grove_operator.api.rules_budget import spread_advice
+from grove_operator.api.rules_budget import spread_advice, surge_advice
 from grove_operator.api.rules_topology import constraint_places, effective_topology, level_names
 
 
 def podcliqueset_advice(
     pcs: PodCliqueSet, topologies: Mapping[str, Mapping[str, Any]] | None, *, creating: bool
 ) -> Iterator[Advice]:
-    """On restart policies, spreading by pods, preferences that can't matter (creation), packDomain (updates)."""
+    """On restart policies, spreads, surges, preferences that can't matter (creation), packDomain (updates)."""
     for i, clique in enumerate(pcs.spec.template.cliques):
         policy = clique.spec.pod_spec.get("restartPolicy")
         if policy and policy != "Always":
             field = path("spec", "template", "cliques", i, "spec", "podSpec", "restartPolicy")
             yield Advice(field, f"{policy}: containers that end are not started again, and their pod counts as lost")
     yield from spread_advice(pcs)
+    yield from surge_advice(pcs)
     if creating:
         yield from _preferences(pcs, topologies or {})
         return

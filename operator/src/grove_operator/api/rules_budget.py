@@ -1,9 +1,11 @@
-"""Rules of fields that Grove's other releases have: update budgets and the spreading of replicas (appendix D)."""
+"""Rules of fields that Grove's other releases have, update budgets and the spreading of replicas, and of surges."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 
+from grove_operator.api.constants import ANNOTATION_MAX_SURGE
 from grove_operator.api.duration import duration_s
 from grove_operator.api.faults import Advice, Fault, path
 from grove_operator.api.podcliqueset import PodCliqueSet, RollingUpdate
@@ -11,6 +13,7 @@ from grove_operator.api.syntax import is_label_key
 
 TEMPLATE = "spec.template"
 SPREAD = "spec.replicaSpreadConstraints"
+SURGE = f"metadata.annotations[{ANNOTATION_MAX_SURGE}]"
 PER_POD = ("labelSelector", "matchLabelKeys", "minDomains", "nodeAffinityPolicy", "nodeTaintsPolicy")
 """Fields of a topology spread constraint that speak of single pods; replicas are counted without them."""
 
@@ -44,6 +47,26 @@ def _budget_faults(field: str, budget: RollingUpdate, strategy: str, min_availab
     if budget.progress_deadline is not None and duration_s(budget.progress_deadline) <= 0:
         fact = f"{budget.progress_deadline} is not longer than 0"
         yield Fault(f"{field}.progressDeadline", "Invalid", fact, "use a duration such as 10m")
+
+
+def surge_faults(pcs: PodCliqueSet) -> Iterator[Fault]:
+    """The annotation that asks for further replicas during an update is a positive number."""
+    said = _max_surge(pcs)
+    if said is not None and not re.fullmatch(r"[1-9][0-9]{0,3}", said, re.ASCII):
+        fact = f"{said!r} is not a number from 1 to 9999"
+        yield Fault(SURGE, "Invalid", fact, 'write it like "1", or remove it')
+
+
+def surge_advice(pcs: PodCliqueSet) -> Iterator[Advice]:
+    """Where nothing is replaced by the operator, there is nothing to make replicas for."""
+    if _max_surge(pcs) is not None and pcs.spec.update_strategy and pcs.spec.update_strategy.type == "OnDelete":
+        yield Advice(SURGE, "is ignored: with updateStrategy OnDelete no pod is replaced by the operator")
+
+
+def _max_surge(pcs: PodCliqueSet) -> str | None:
+    annotations = pcs.metadata.get("annotations")
+    said = annotations.get(ANNOTATION_MAX_SURGE) if isinstance(annotations, Mapping) else None
+    return said if isinstance(said, str) else None  # anything else is a fault of the metadata
 
 
 def spread_faults(pcs: PodCliqueSet) -> Iterator[Fault]:

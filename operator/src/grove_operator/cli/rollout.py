@@ -94,4 +94,6 @@ def _say(before: RolloutState | None, pcs: Json) -> RolloutState:
     state = rollout_state(pcs)
     if before is None or state.sentence != before.sentence:
         click.echo(state.sentence)
+    if state.surge and (before is None or state.surge != before.surge):
+        click.echo(state.surge)
     return state

@@ -57,6 +57,9 @@ class SetView:
 
     `last_ready`: the newest moment at which one of its pods became Ready, as Kubernetes writes it; '' when none is.
     `revisions`: its ControllerRevisions.
+    Only of a set with a surge, while an update of it runs: `refused` are pods that find no place, those of further
+    replicas first; `refusals` what their scheduler says of them, by pod name; `is_clearing`: pods of the set are on
+    their way out; `surge_troubles`: what keeps further replicas from being made.
     `is_outdated`: of a set that is being taken over, something is not of its template.
     """
 
@@ -69,6 +72,10 @@ class SetView:
     claim_templates: ClaimTemplates = field(default_factory=dict)
     is_outdated: bool = False
     revisions: tuple[Json, ...] = ()
+    refused: tuple[Json, ...] = ()
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    is_clearing: bool = False
+    surge_troubles: tuple[Trouble, ...] = ()
 
     @cached_property
     def stale_groups(self) -> frozenset[str]:

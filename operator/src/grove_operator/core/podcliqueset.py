@@ -12,12 +12,13 @@ from grove_operator.api.constants import (
     COMPONENT_POD_ROLE_BINDING,
     COMPONENT_POD_SERVICE_ACCOUNT,
     COMPONENT_SA_TOKEN_SECRET,
+    CONDITION_SURGE,
     CONDITION_TOPOLOGY_LEVELS_UNAVAILABLE,
     LABEL_SCALING_GROUP,
 )
 from grove_operator.api.kinds import ROLE, ROLE_BINDING, SECRET, SERVICE_ACCOUNT, Json, ObjectKey
 from grove_operator.api.labels import default_labels, selector_text
-from grove_operator.core import rollout
+from grove_operator.core import rollout, surge
 from grove_operator.core.availability import clique_is_current, group_is_current, reaches_least
 from grove_operator.core.evidence import failures_below, is_news, last_failure, with_failure
 from grove_operator.core.nametaken import name_taken, without_name_taken
@@ -30,6 +31,7 @@ from grove_operator.core.setconditions import set_conditions
 from grove_operator.core.settings import Settings
 from grove_operator.core.sharing import set_claims
 from grove_operator.core.startup import uses_ordering
+from grove_operator.core.strategy import is_running
 from grove_operator.core.template import Template
 from grove_operator.core.topology import levels_condition
 
@@ -40,10 +42,13 @@ def reconcile(view: SetView, now: datetime, settings: Settings) -> Outcome:
     troubles = (*claims.troubles, *ratios(view.template)[1])
     status, wake_after_s = _status(replace(view, troubles=(*view.troubles, *troubles)), now, settings)
     children = (*shared_children(view.template), *revisions(view.template, view.revisions), *claims.manifests)
+    told = conditions.find({"status": status}, CONDITION_SURGE)
     is_urgent = rollout.is_decision(view.template, status) or is_news(view.template.obj, status)
+    is_urgent = is_urgent or surge.is_decision(view.template, told)
     mounted = ObjectKey(SECRET.kind, view.template.namespace, names.former_token_secret(view.template.name))
     kept = (*claims.kept, mounted)
-    return Outcome(children, status, wake_after_s, is_urgent=is_urgent, troubles=troubles, kept=kept)
+    events = tuple(surge.news(view.template, told))
+    return Outcome(children, status, wake_after_s, events, is_urgent=is_urgent, troubles=troubles, kept=kept)
 
 
 def shared_children(template: Template) -> list[Json]:
@@ -104,35 +109,41 @@ def last_errors(old: Iterable[Json] | None, troubles: Iterable[Trouble], now: da
 def _status(view: SetView, now: datetime, settings: Settings) -> tuple[Json, float | None]:
     template = view.template
     old = template.obj.get("status") or {}
-    available = [i for i in range(template.replicas) if _is_available(view, i)]
-    current = {i for i in range(template.replicas) if _is_updated(view, i)}
-    updated = len(current & {*available})
-    progress = rollout.progress(view, current, now)
+    own = {*range(template.replicas)}
+    up = {i for i in surge.indices(template) if _is_available(view, i)}
+    current = {i for i in surge.indices(template) if _is_updated(view, i)}
+    available, updated = len(own & up), len(own & up & current)
+    further = surge.judged(view, up, current, now)
+    progress = rollout.progress(view, current, up, further, now)
     status = {
         **old,
         "observedGeneration": template.obj["metadata"].get("generation", 1),
         "replicas": template.replicas,
         "updatedReplicas": updated,
-        "availableReplicas": len(available),
+        "availableReplicas": available,
         "hpaPodSelector": selector_text(default_labels(template.name)),
         "currentGenerationHash": template.generation_hash,
     }
     if progress is not None:
         status["updateProgress"] = progress
     levels = levels_condition(template, view.topology, enabled=settings.topology_enabled)
-    kept = [c for c in old.get("conditions") or () if c["type"] != CONDITION_TOPOLOGY_LEVELS_UNAVAILABLE or levels]
-    said, wake_after_s = set_conditions(view, len(available), updated, now)
+    surging = further.said if is_running(progress) else surge.ended(further)
+    stale = {CONDITION_TOPOLOGY_LEVELS_UNAVAILABLE: levels, CONDITION_SURGE: surging}
+    kept = [c for c in old.get("conditions") or () if stale.get(c["type"], True)]
+    said, wake_after_s = set_conditions(view, available, updated, now)
+    said += [{**surging, "observedGeneration": template.obj["metadata"].get("generation", 1)}] if surging else []
     said += name_taken(view.troubles, template.obj["metadata"].get("generation", 1))
     kept = without_name_taken(kept)
     merged = conditions.merged(kept, [*said, levels] if levels else said, now)
     below = list(failures_below([*view.groups.values(), *_standalone(view)]))
-    is_whole = len(available) == template.replicas and not below
+    is_whole = available == template.replicas and not below
     failure = last_failure(old.get("conditions"), below, is_whole=is_whole, now=timestamp_of(now))
     status["conditions"] = with_failure(merged, failure)
     status["lastErrors"] = last_errors(old.get("lastErrors"), view.troubles, now)
     if view.troubles:
         status["observedGeneration"] = old.get("observedGeneration", 0)
-    return {key: value for key, value in status.items() if value != []}, wake_after_s
+    waits_s = [s for s in (wake_after_s, further.wake_after_s) if s is not None]
+    return {key: value for key, value in status.items() if value != []}, min(waits_s, default=None)
 
 
 def _standalone(view: SetView) -> Iterator[Json]:

@@ -24,6 +24,7 @@ from grove_operator.core.outcome import EventSpec, Outcome
 from grove_operator.core.podgangs import pod_gangs
 from grove_operator.core.settings import Settings
 from grove_operator.core.sharing import replica_claims
+from grove_operator.core.surge import indices
 from grove_operator.core.template import Group, Template
 from grove_operator.core.termination import Verdict, being_terminated, replica_verdict
 
@@ -31,7 +32,7 @@ from grove_operator.core.termination import Verdict, being_terminated, replica_v
 def reconcile(view: ReplicaView, now: datetime, settings: Settings) -> Outcome:
     """Everything of replica `view.index`; nothing at all when the set no longer has that replica."""
     template, i = view.template, view.index
-    if i >= template.replicas:
+    if i not in indices(template):
         return Outcome()
     claims = replica_claims(template, i, view.claim_templates)
     verdict = replica_verdict(template, view.cliques, view.groups, now)

@@ -4,7 +4,8 @@
                                          first those without a scheduled pod, then breached ones, then by index
 
 A second change during an update starts the bookkeeping anew. Nothing is selected while the rollout is paused. A set
-that is taken over from another operator begins an update only where something of it is old.
+that is taken over from another operator begins an update only where something of it is old. Further replicas
+(`core.surge`) come first; while they are there, one of the set's own is done when it is available, too.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from grove_operator.core.adoption import is_foreign
 from grove_operator.core.availability import clique_is_current, group_is_current
 from grove_operator.core.observed import SetView
 from grove_operator.core.strategy import ON_DELETE, is_paused, is_running, strategy
+from grove_operator.core.surge import Surge
 from grove_operator.core.template import Template
 
 
-def progress(view: SetView, updated: AbstractSet[int], now: datetime) -> Json | None:
+def progress(
+    view: SetView, updated: AbstractSet[int], available: AbstractSet[int], surge: Surge, now: datetime
+) -> Json | None:
     """The set's updateProgress; None before the first update. `updated`: replicas of which everything is current."""
     template = view.template
     status = template.obj.get("status") or {}
@@ -39,7 +43,7 @@ def progress(view: SetView, updated: AbstractSet[int], now: datetime) -> Json | 
         before = {k: v for k, v in before.items() if k != "currentlyUpdating"}
         before.setdefault("updateEndedAt", _moment(now))
     elif is_running(before) and hash_before == template.generation_hash:
-        before = _advanced(view, before, updated, now)
+        before = _advanced(view, before, updated, updated & available if surge.is_there else updated, surge, now)
     return before | _counts(view)
 
 
@@ -51,17 +55,21 @@ def is_decision(template: Template, status: Json) -> bool:
     return any(before.get(name) != after.get(name) for name in fields)
 
 
-def _advanced(view: SetView, before: Json, updated: AbstractSet[int], now: datetime) -> Json:
-    waiting = [i for i in range(view.template.replicas) if i not in updated]
+def _advanced(
+    view: SetView, before: Json, updated: AbstractSet[int], done: AbstractSet[int], surge: Surge, now: datetime
+) -> Json:
+    waiting = [i for i in range(view.template.replicas) if i not in done]
     current = (before.get("currentlyUpdating") or [{}])[0].get("replicaIndex")
-    if current in waiting:
+    if waiting and current in (*waiting, *surge.lacking):
         return before
     rest = {k: v for k, v in before.items() if k != "currentlyUpdating"}
     if not waiting:
         return {**rest, "updateEndedAt": _moment(now)}
     if is_paused(view.template):
         return rest
-    chosen = min(waiting, key=lambda i: _order(view, i))
+    chosen = min(surge.lacking, default=None)
+    if chosen is None:
+        chosen = min(waiting, key=lambda i: (i in updated, *_order(view, i)))
     return {**rest, "currentlyUpdating": [{"replicaIndex": chosen, "updateStartedAt": _moment(now)}]}
 
 

@@ -18,10 +18,12 @@ from typing import Literal, NamedTuple
 
 from grove_operator.api import conditions
 from grove_operator.api.constants import (
+    ANNOTATION_MAX_SURGE,
     ANNOTATION_REPLICA_RATIO,
     CONDITION_GANG_TERMINATION,
     CONDITION_MIN_AVAILABLE_BREACHED,
     CONDITION_PODGANG_INITIALIZED,
+    CONDITION_SURGE,
     DGD_LABEL,
     LABEL_PCS_REPLICA_INDEX,
     LABEL_POD_CLIQUE,
@@ -50,6 +52,7 @@ from grove_operator.core.objects import is_terminating, label
 from grove_operator.core.ratio import SETTLE_S
 from grove_operator.core.sharing import external_templates
 from grove_operator.core.strategy import COHERENT
+from grove_operator.core.surge import indices
 from grove_operator.core.template import Template
 from grove_operator.core.topology import topology_name
 from grove_operator.engine.cache import Cache
@@ -90,9 +93,18 @@ def _pod(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterato
     yield Key("clique", namespace, label(obj, LABEL_POD_CLIQUE)), 0.0
     if old is None or new is None or podstate.is_active(old) != podstate.is_active(new):
         yield _replica(obj), 0.0
+    if new is None or podstate.is_refused(new) != bool(old and podstate.is_refused(old)):
+        yield from _surge(cache, obj)
     if new and podstate.is_scheduled(new) and not (old and podstate.is_scheduled(old)):
         for waiting in cache.based_on(namespace, label(obj, LABEL_POD_GANG)):
             yield Key("clique", namespace, waiting.name), 0.0
+
+
+def _surge(cache: Cache, pod: Json) -> Iterator[Asked]:
+    """An update with further replicas looks for pods that find no place, and for those that are out of the way."""
+    pcs = cache.get(POD_CLIQUE_SET, pod["metadata"]["namespace"], label(pod, PART_OF))
+    if pcs is not None and ANNOTATION_MAX_SURGE in (pcs["metadata"].get("annotations") or {}):
+        yield Key("set", pcs["metadata"]["namespace"], pcs["metadata"]["name"]), GATHER_S
 
 
 def _clique(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> Iterator[Asked]:
@@ -175,7 +187,7 @@ def _all_of(cache: Cache, obj: Json) -> Iterator[Asked]:
     """What a set owns, at any depth."""
     namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
     uid = obj["metadata"]["uid"]
-    for i in sorted({*range(obj["spec"].get("replicas") or 0), *cache.replicas_of(uid)}):
+    for i in sorted({*indices(Template.of(obj)), *cache.replicas_of(uid)}):
         yield Key("replica", namespace, name, i), 0.0
         if _has_ratio(obj):
             yield Key("ratio", namespace, name, i), SETTLE_S
@@ -186,7 +198,14 @@ def _all_of(cache: Cache, obj: Json) -> Iterator[Asked]:
 def _rollout(pcs: Json | None) -> tuple[object, ...]:
     status = (pcs or {}).get("status") or {}
     progress = status.get("updateProgress") or {}
-    return status.get("currentGenerationHash"), progress.get("updateEndedAt"), progress.get("currentlyUpdating")
+    surge = conditions.find(pcs, CONDITION_SURGE)
+    further = (surge["status"], surge["reason"]) if surge else None
+    return (
+        status.get("currentGenerationHash"),
+        progress.get("updateEndedAt"),
+        progress.get("currentlyUpdating"),
+        further,
+    )
 
 
 def _whole_tree(cache: Cache, obj: Json) -> Iterator[Asked]:
@@ -236,7 +255,7 @@ def _topology(cache: Cache, old: Json | None, new: Json | None, obj: Json) -> It
         template = Template.of(pcs)
         if topology_name(template) == obj["metadata"]["name"]:
             yield Key("set", template.namespace, template.name), 0.0
-            for i in range(template.replicas):
+            for i in indices(template):
                 yield Key("replica", template.namespace, template.name, i), 0.0
 
 

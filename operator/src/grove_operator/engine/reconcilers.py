@@ -42,6 +42,7 @@ from grove_operator.core import (
     ratio,
     replica,
     scalinggroup,
+    surge,
 )
 from grove_operator.core.adoption import (
     clique_as_ours,
@@ -57,7 +58,7 @@ from grove_operator.core.observed import CliqueView, GroupView, Peers, ReplicaVi
 from grove_operator.core.outcome import Outcome
 from grove_operator.core.settings import Settings
 from grove_operator.core.sharing import external_templates
-from grove_operator.core.strategy import COHERENT, strategy
+from grove_operator.core.strategy import COHERENT, is_running, set_progress, strategy
 from grove_operator.core.template import Template
 from grove_operator.core.topology import topology_name
 from grove_operator.dynamo.mapping import NOTHING_KNOWN
@@ -66,6 +67,7 @@ from grove_operator.engine import graphs
 from grove_operator.engine.cache import Cache
 from grove_operator.engine.keys import Key
 from grove_operator.engine.ports import Clock
+from grove_operator.engine.surges import with_surge
 from grove_operator.engine.surroundings import Surroundings
 
 SHARED = frozenset({"ServiceAccount", "Role", "RoleBinding", "Secret", "ResourceClaim", CONTROLLER_REVISION.kind})
@@ -169,8 +171,8 @@ class Reconcilers:
                 members = self._members(template, obj)
                 groups[obj["metadata"]["name"]] = group_as_ours(template, obj, members)
                 cliques |= {member["metadata"]["name"]: member for member in members}
-        indices = {*range(template.replicas), *self._cache.replicas_of(template.uid)}
-        keys = [key, *(Key("replica", key.namespace, key.name, i) for i in indices)]
+        known_indices = {*surge.indices(template), *self._cache.replicas_of(template.uid)}
+        keys = [key, *(Key("replica", key.namespace, key.name, i) for i in known_indices)]
         keys += [Key("gang", key.namespace, name) for name in gangs]
         troubles = tuple(trouble for k in keys for trouble in self._troubles(k))
         last_ready = self._cache.last_ready(key.namespace, key.name)
@@ -183,6 +185,8 @@ class Reconcilers:
         if is_foreign((template.obj.get("status") or {}).get("currentGenerationHash")):
             pods = (pod for clique in cliques.values() for pod in self._pods(clique))
             view = replace(view, is_outdated=is_outdated(template, cliques.values(), pods))
+        if surge.max_surge(template) and is_running(set_progress(template)):
+            view = with_surge(self._cache, view, self._troubles)
         outcome = podcliqueset.reconcile(view, self._clock.now(), self._settings)
         return Case(template.obj, outcome, self._existing(template.obj, outcome, shared))
 
@@ -213,7 +217,7 @@ class Reconcilers:
 
     def _mislabelled(self, template: Template, i: int) -> Iterator[Json]:
         """PodCliques and groups of replica `i` that somebody took the index label from: known by name all the same."""
-        if i >= template.replicas:
+        if i not in surge.indices(template):
             return
         names_of = {POD_CLIQUE: (names.pod_clique(template.name, i, clique.name) for clique in template.standalone)}
         names_of[SCALING_GROUP] = (names.scaling_group(template.name, i, group.name) for group in template.groups)

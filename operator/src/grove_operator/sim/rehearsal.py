@@ -33,6 +33,7 @@ from grove_operator.sim.invariants.places import (
     RequiredDomainsHold,
 )
 from grove_operator.sim.invariants.ratios import CoherentPartsKeepStep
+from grove_operator.sim.invariants.surges import SurgesComeAndGo, SurgesComeFirst
 from grove_operator.sim.invariants.witness import Invariant, Witness
 from grove_operator.sim.story import Step, Story
 from grove_operator.sim.trace import Trace
@@ -59,6 +60,8 @@ def all_invariants() -> list[Invariant]:
         UpdatesKeepTheirBudget(),
         GroupsKeepTheirBudget(),
         CoherentPartsKeepStep(),
+        SurgesComeAndGo(),
+        SurgesComeFirst(),
         RevisionsTellTheHistory(),
     ]
 

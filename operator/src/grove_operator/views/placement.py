@@ -91,10 +91,14 @@ def _set_node(
 ) -> TreeNode:
     namespace, name = _namespace(pcs), pcs["metadata"]["name"]
     wanted, available = pcs["spec"].get("replicas", 0), pcs.get("status", {}).get("availableReplicas", 0)
+    facts = [f"{available}/{wanted} available"]
+    surge = condition(pcs, c.CONDITION_SURGE)
+    if surge is not None and surge["status"] != "False":
+        facts.append(f"surge: {surge['message']}")
     return TreeNode(
         "podcliqueset",
         f"{namespace}/{name}",
-        (f"{available}/{wanted} available",),
+        tuple(facts),
         "good" if available >= wanted else "waiting",
         tuple(
             _gang_node(gang, cliques, pods, where)

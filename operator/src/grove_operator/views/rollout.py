@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from grove_operator.api import conditions
-from grove_operator.api.constants import ANNOTATION_ROLLOUT_PAUSED, CONDITION_PROGRESSING
+from grove_operator.api.constants import ANNOTATION_ROLLOUT_PAUSED, CONDITION_PROGRESSING, CONDITION_SURGE
 from grove_operator.api.kinds import POD_CLIQUE_SET, Json
 from grove_operator.views.failures import told_failures
 
@@ -15,17 +15,23 @@ from grove_operator.views.failures import told_failures
 class RolloutState:
     """`is_done`: nothing of it is left to do. `is_stuck`: it made no progress within its deadline.
 
-    `failure`: what failed first and still does, with its last words.
+    `failure`: what failed first and still does, with its last words. `surge`: what is said of further replicas.
     """
 
     sentence: str
     is_done: bool = False
     is_stuck: bool = False
     failure: tuple[str, ...] = ()
+    surge: str = ""
 
 
 def rollout_state(pcs: Json) -> RolloutState:
-    return replace(_state(pcs), failure=tuple(_failure(pcs)))
+    return replace(_state(pcs), failure=tuple(_failure(pcs)), surge=_surge(pcs))
+
+
+def _surge(pcs: Json) -> str:
+    said = conditions.find(pcs, CONDITION_SURGE)
+    return f"surge: {'none, ' if said['status'] == 'False' else ''}{said['message']}" if said else ""
 
 
 def _failure(pcs: Json) -> Iterator[str]:

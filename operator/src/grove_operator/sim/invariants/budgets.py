@@ -134,7 +134,7 @@ class GroupsKeepTheirBudget(Invariant):
         progress = (live.get("status") or {}).get("updateProgress")
         if not progress or progress.get("updateEndedAt") or (key, j) not in self._was_whole:
             return
-        if condition(live, "GangTerminationInProgress") == "True" or _may_be_recycled(state, clique):
+        if condition(live, "GangTerminationInProgress") == "True" or may_be_recycled(state, clique):
             return
         if not _is_whole(state, clique, group, j, clique):
             self._was_whole.discard((key, j))
@@ -149,7 +149,7 @@ class GroupsKeepTheirBudget(Invariant):
             yield f"{name_of(clique)} goes, so replicas {sorted(taken)} of {name_of(live)} are away at once"
 
 
-def _may_be_recycled(state: State, clique: Json) -> bool:
+def may_be_recycled(state: State, clique: Json) -> bool:
     """Something of its replica that worked is in breach: the whole replica may be taken away for that."""
     beside = (c for c in state.all("PodClique") if label(c, SET) == label(clique, SET))
     same = (c for c in beside if label(c, REPLICA) == label(clique, REPLICA))

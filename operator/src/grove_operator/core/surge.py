@@ -1,0 +1,199 @@
+"""Replicas beside the set's own while a rolling update runs: first in line, last to be missed.
+
+    annotation grove.io/rollout-max-surge: "1"                  a set of 3 replicas, 0 1 2
+    update begins   ──> Surge=Unknown SurgePending              3 is made from the new template, 0 1 2 are not touched
+    3 is available  ──> Surge=True    SurgeAvailable            0, 1 and 2 follow, each once the one before is available
+    all are new     ──> no condition                            3 goes
+    3 has no place  ──> Surge=False   NoRoom and its reason     3 goes, 0 1 2 follow as without a surge
+
+What is said with False holds for the rest of this update, else the room that is given back would be tried for ever,
+and stays to be read until the next one begins. Further replicas exist while, and only while, the set's status says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
+
+from grove_operator.api import conditions
+from grove_operator.api.constants import (
+    ANNOTATION_MAX_SURGE,
+    CONDITION_PROGRESSING,
+    CONDITION_SURGE,
+    LABEL_PCS_REPLICA_INDEX,
+)
+from grove_operator.api.kinds import Json
+from grove_operator.core.objects import label
+from grove_operator.core.observed import OWNERSHIP_CONFLICT, SetView
+from grove_operator.core.outcome import EventSpec
+from grove_operator.core.strategy import ON_DELETE, is_noticed, is_paused, is_running, set_progress, strategy
+from grove_operator.core.template import Template
+
+SETTLE_S = 10.0
+"""A surge younger than this is not given up for want of room: what was there before may be on its way out."""
+PENDING, AVAILABLE = "SurgePending", "SurgeAvailable"
+NO_ROOM, NAME_TAKEN, NOTHING_TO_PROTECT = "NoRoom", "NameTaken", "NothingToProtect"
+GIVEN_UP = "SurgeGivenUp"
+"""Reason of the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surge:
+    """What an update does about further replicas. `said`: the condition; None: there is nothing to say.
+
+    `lacking`: indices of those that are not there yet; the first is in line before the set's own replicas.
+    `is_there`: all are, so that each of the set's own is waited for until it is available.
+    """
+
+    said: Json | None = None
+    lacking: tuple[int, ...] = ()
+    is_there: bool = False
+    wake_after_s: float | None = None
+
+
+def max_surge(template: Template) -> int:
+    """0 where the annotation is absent, or is not what admission lets pass."""
+    text = template.annotations.get(ANNOTATION_MAX_SURGE, "")
+    return int(text) if re.fullmatch(r"[1-9][0-9]{0,3}", text, re.ASCII) else 0
+
+
+def surging(template: Template) -> int:
+    """How many replicas there are beside the set's own, by what its status says."""
+    return max_surge(template) if is_running(set_progress(template)) and _lasts(_before(template)) else 0
+
+
+def indices(template: Template) -> range:
+    """Of all replicas that should exist now."""
+    return range(template.replicas + surging(template))
+
+
+def judged(view: SetView, available: AbstractSet[int], updated: AbstractSet[int], now: datetime) -> Surge:
+    """`available`, `updated`: indices of replicas, further ones included. To be asked before anything is selected."""
+    template, before = view.template, _before(view.template)
+    if not max_surge(template) or strategy(template) == ON_DELETE:
+        return Surge()
+    if not is_noticed(template):  # a new update begins: what the last one gave up may be tried again
+        return Surge(before if _lasts(before) and is_running(set_progress(template)) else None)
+    if not is_running(set_progress(template)) or (before and not _lasts(before)):
+        return Surge(before if not _lasts(before) else None)
+    if before is None:
+        return _begun(view, available, updated)
+    return _continued(view, before, available & updated, now)
+
+
+def ended(surge: Surge) -> Json | None:
+    """The condition after the update: what was given up stays to be read."""
+    return None if _lasts(surge.said) else surge.said
+
+
+def news(template: Template, said: Json | None) -> Iterator[EventSpec]:
+    """One event when a surge is given up."""
+    if said and said["status"] == "False" and not _is_given_up(_before(template)):
+        yield EventSpec(template.obj, GIVEN_UP, said["message"], is_warning=True)
+
+
+def is_decision(template: Template, said: Json | None) -> bool:
+    """Replicas come or go by it."""
+    return surging_word(_before(template)) != surging_word(said)
+
+
+def surging_word(condition: Json | None) -> tuple[str, str] | None:
+    return (condition["status"], condition["reason"]) if condition else None
+
+
+def _begun(view: SetView, available: AbstractSet[int], updated: AbstractSet[int]) -> Surge:
+    """The decision, once for each update, before the first replica is selected."""
+    template = view.template
+    own = range(template.replicas)
+    if is_paused(template) or all(i in updated for i in own):
+        return Surge()
+    if not any(i in available for i in own):
+        return Surge(_false(NOTHING_TO_PROTECT, "no replica is available that a further one could stand in for"))
+    if waiting := view.refused:
+        return Surge(_false(NO_ROOM, f"{_told(view, waiting[0])}, so there is none for a further replica"))
+    lacking = tuple(range(template.replicas, template.replicas + max_surge(template)))
+    return Surge(_pending(lacking), lacking)
+
+
+def _continued(view: SetView, before: Json, done: AbstractSet[int], now: datetime) -> Surge:
+    template = view.template
+    further = tuple(range(template.replicas, template.replicas + max_surge(template)))
+    lacking = tuple(i for i in further if i not in done)
+    age_s = (now - datetime.fromisoformat(before["lastTransitionTime"])).total_seconds()
+    if why := _obstacle(view, is_young=age_s < SETTLE_S and before["status"] == "Unknown"):
+        return Surge(why)
+    wake_after_s = SETTLE_S - age_s if view.refused and age_s < SETTLE_S else None
+    if lacking:
+        return Surge(_pending(lacking), lacking, wake_after_s=wake_after_s)
+    return Surge(_true(further), is_there=True, wake_after_s=wake_after_s)
+
+
+def _obstacle(view: SetView, *, is_young: bool) -> Json | None:
+    """Why there can be no surge: a taken name, a quota, no place for a pod of it.
+
+    Or no place for a pod of the set's own, which then gets what the surge has; that is waited for longer, because
+    each of them finds none until its predecessor is gone.
+    """
+    first = view.template.replicas
+    taken = [trouble for trouble in view.surge_troubles if trouble.code == OWNERSHIP_CONFLICT]
+    if taken:
+        return _false(NAME_TAKEN, taken[0].description)
+    over_quota = [trouble for trouble in view.surge_troubles if "exceeded quota" in trouble.description]
+    if over_quota:
+        return _false(NO_ROOM, over_quota[0].description)
+    further = [pod for pod in view.refused if replica_of(pod) >= first]
+    if further and not is_young and not view.is_clearing:
+        return _false(NO_ROOM, _told(view, further[0]))
+    progressing = conditions.find(view.template.obj, CONDITION_PROGRESSING)
+    is_stuck = progressing is not None and progressing["reason"] == "ProgressDeadlineExceeded"
+    if view.refused and is_stuck and not view.is_clearing:
+        return _false(NO_ROOM, f"{_told(view, view.refused[0])}: it gets the room of the surge")
+    return None
+
+
+def _told(view: SetView, pod: Json) -> str:
+    """With the words of its scheduler, where these are known."""
+    name = pod["metadata"]["name"]
+    words = view.refusals.get(name, "").strip().rstrip(".")
+    return f"no place for pod {name}" + (f": {words}" if words else "")
+
+
+def _pending(lacking: Iterable[int]) -> Json:
+    text = f"{_replicas(lacking)} will be available before any other is updated"
+    return conditions.condition(CONDITION_SURGE, None, PENDING, text)
+
+
+def _true(further: Iterable[int]) -> Json:
+    text = f"{_replicas(further)} beyond spec.replicas, until the update ends"
+    return conditions.condition(CONDITION_SURGE, True, AVAILABLE, text)
+
+
+def _false(reason: str, why: str) -> Json:
+    return conditions.condition(CONDITION_SURGE, False, reason, f"{why}; the update goes without a surge")
+
+
+def _replicas(found: Iterable[int]) -> str:
+    numbers = [str(i) for i in found]
+    return f"replica{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
+
+
+def _before(template: Template) -> Json | None:
+    return conditions.find(template.obj, CONDITION_SURGE)
+
+
+def _lasts(condition: Json | None) -> bool:
+    """It says that there are further replicas, or will be."""
+    return condition is not None and condition["status"] != "False"
+
+
+def _is_given_up(condition: Json | None) -> bool:
+    return condition is not None and condition["status"] == "False"
+
+
+def replica_of(obj: Json) -> int:
+    """PodCliqueSet replica of a part or pod; -1 when its label is lost."""
+    text = label(obj, LABEL_PCS_REPLICA_INDEX)
+    return int(text) if text.isdigit() else -1

@@ -1,0 +1,396 @@
+"""Updates with a replica beside the set's own, in virtual time: the real scheduler, nodes with or without room."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from grove_operator.api import conditions
+from grove_operator.api.kinds import EVENT, HPA, POD, POD_CLIQUE, POD_CLIQUE_SET, POD_GANG, SERVICE, Json
+from grove_operator.engine.ports import Invalid
+from grove_operator.sim.apiserver import Request
+from grove_operator.sim.cluster import SimCluster
+from grove_operator.sim.kubelets import Fleet
+from grove_operator.views.rollout import rollout_state
+from tests.sim.shapes import clique, group, podcliqueset
+
+STARTS_S = (4.0, 6.0)
+GPUS_OF_A_REPLICA = 4
+PODS_OF_A_REPLICA = 4
+
+
+class Stage:
+    """`ml/web`: PodClique a with 2 pods, group g with 1 replica of 2 pods, each pod with one GPU."""
+
+    def __init__(self, cluster: SimCluster) -> None:
+        self.cluster, self.api = cluster, cluster.api
+
+    @property
+    def pcs(self) -> Json:
+        return self.api.objects(POD_CLIQUE_SET)[0]
+
+    @property
+    def surge(self) -> Json:
+        return conditions.find(self.pcs, "Surge") or {}
+
+    @property
+    def selected(self) -> list[int]:
+        progress = self.pcs["status"].get("updateProgress") or {}
+        return [one["replicaIndex"] for one in progress.get("currentlyUpdating") or ()]
+
+    @property
+    def is_ended(self) -> bool:
+        return bool((self.pcs["status"].get("updateProgress") or {}).get("updateEndedAt"))
+
+    def replicas(self) -> list[int]:
+        """Indices of which anything exists but what is terminating."""
+        kinds = (POD_CLIQUE, POD, POD_GANG, SERVICE, HPA)
+        found = [o for kind in kinds for o in self.api.objects(kind) if "deletionTimestamp" not in o["metadata"]]
+        return sorted({int(o["metadata"]["labels"]["grove.io/podcliqueset-replica-index"]) for o in found})
+
+    def pods(self, replica: int | None = None, *, image: str | None = None) -> list[Json]:
+        active = [p for p in self.api.objects(POD) if "deletionTimestamp" not in p["metadata"]]
+        named = [p for p in active if replica is None or p["metadata"]["name"].startswith(f"web-{replica}-")]
+        return [p for p in named if image in (None, p["spec"]["containers"][0]["image"])]
+
+    def uids(self, replica: int) -> set[str]:
+        return {p["metadata"]["uid"] for p in self.pods(replica)}
+
+    def serving(self) -> int:
+        """Replicas, further ones included, in which each part has the pods that it needs, counted from the pods."""
+        ready = [p["metadata"]["name"] for p in self.pods() if conditions.is_true(p, "Ready")]
+
+        def serves(i: int) -> bool:
+            a, g = (sum(name.startswith(f"web-{i}-{part}-") for name in ready) for part in ("a", "g"))
+            return a >= 1 and g == 2
+
+        return sum(serves(i) for i in range(6))
+
+    async def change_image(self, image: str) -> None:
+        cliques = self.pcs["spec"]["template"]["cliques"]
+        for entry in cliques:
+            entry["spec"]["podSpec"]["containers"][0]["image"] = image
+        await self.patch({"spec": {"template": {"cliques": cliques}}})
+
+    async def annotate(self, name: str, value: str | None) -> None:
+        await self.patch({"metadata": {"annotations": {f"grove.io/{name}": value}}})
+
+    async def scale(self, replicas: int) -> None:
+        await self.patch({"spec": {"replicas": replicas}})
+
+    async def patch(self, body: Json) -> None:
+        await self.api.patch(POD_CLIQUE_SET, "ml", "web", body)
+
+    async def rest(self, seconds: float = 30.0) -> None:
+        await self.cluster.clock.advance(seconds)
+
+    async def until(self, claim: Callable[[], bool]) -> None:
+        await self.cluster.clock.run_until(claim)
+
+
+def web(replicas: int = 2, surge: str | None = "1", **spec: object) -> Json:
+    gpu: Json = {"requests": {"nvidia.com/gpu": "1"}, "limits": {"nvidia.com/gpu": "1"}}
+    pods: Json = {"containers": [{"name": "main", "image": "x", "resources": gpu}]}
+    obj = podcliqueset(
+        [clique("a", 2, 1, podSpec=pods), clique("w", 2, 2, podSpec=pods)],
+        [group("g", ["w"], 1, scaleConfig={"maxReplicas": 2})],
+        replicas=replicas,
+    )
+    if surge is not None:
+        obj["metadata"]["annotations"] = {"grove.io/rollout-max-surge": surge}
+    obj["spec"] |= spec
+    return obj
+
+
+@asynccontextmanager
+async def stage(obj: Json, room_for: int = 4) -> AsyncIterator[Stage]:
+    """At rest, on nodes with GPUs for so many replicas; images with the tag bad never become Ready."""
+    fleet = Fleet(blocks=1, racks=1, hosts=room_for, gpus=GPUS_OF_A_REPLICA)
+    cluster = SimCluster(1, fleet, STARTS_S)
+    await cluster.start()
+    try:
+        await cluster.api.create(POD_CLIQUE_SET, "ml", obj)
+        await cluster.clock.advance(30)
+        yield Stage(cluster)
+    finally:
+        await cluster.stop()
+
+
+@pytest.mark.parametrize("how", ["RollingRecreate", "Coherent"])
+@pytest.mark.parametrize("surge", [1, 2])
+async def test_as_many_replicas_serve_at_every_moment_of_an_update_as_the_set_has(how: str, surge: int) -> None:
+    async with stage(web(2, str(surge), updateStrategy={"type": how})) as s:
+        old, fewest, most, order = {i: s.uids(i) for i in (0, 1)}, 9, 0, []
+        await s.change_image("y")
+
+        def ended() -> bool:
+            nonlocal fewest, most
+            fewest, most = min(fewest, s.serving()), max(most, len(s.replicas()))
+            if s.selected and s.selected != order[-1:]:
+                order.extend(s.selected)
+            if s.surge.get("status") == "Unknown":
+                assert {i: s.uids(i) for i in (0, 1)} == old, "nothing old goes before the surge is there"
+            counts = [s.pcs["status"][f"{name}eplicas"] for name in ("r", "availableR", "updatedR")]
+            assert max(counts) <= 2, "a further replica is not counted"
+            return s.is_ended
+
+        await s.until(ended)
+        assert (fewest, most) == (2, 2 + surge)
+        assert order[0] == 2, "the first that is not there yet"
+        assert [i for i in order if i < 2] == order[-2:] == [0, 1]
+        assert s.surge == {}
+        await s.rest()
+        assert s.replicas() == [0, 1]
+        assert len(s.pods(image="y")) == len(s.pods()) == 2 * PODS_OF_A_REPLICA
+
+
+async def test_without_the_annotation_fewer_serve_meanwhile() -> None:
+    async with stage(web(surge=None)) as s:
+        fewest = 9
+        await s.change_image("y")
+
+        def ended() -> bool:
+            nonlocal fewest
+            fewest = min(fewest, s.serving())
+            return s.is_ended
+
+        await s.until(ended)
+        assert fewest < 2
+        assert s.surge == {}
+
+
+async def test_without_room_the_update_goes_without_a_surge_and_says_why_until_the_next_one_begins() -> None:
+    async with stage(web(), room_for=2) as s:
+        await s.change_image("y")
+        await s.rest(5)
+        assert s.surge["reason"] == "SurgePending"
+        seen: list[str] = []
+
+        def ended() -> bool:
+            if s.surge["reason"] != (seen or [""])[-1]:
+                seen.append(s.surge["reason"])
+            return s.is_ended
+
+        await s.until(ended)
+        assert seen == ["SurgePending", "NoRoom"], "it is tried once"
+        await s.rest()
+        assert s.replicas() == [0, 1]
+        assert len(s.pods(image="y")) == 2 * PODS_OF_A_REPLICA
+        assert s.surge["status"] == "False"
+        assert "podgang web-2 needs" in s.surge["message"], "the scheduler's own words"
+        assert "no place for pod web-2-" in s.surge["message"]
+        events = [e for e in s.api.objects(EVENT) if e["reason"] == "SurgeGivenUp"]
+        assert [e["type"] for e in events] == ["Warning"]
+        state = rollout_state(s.pcs)
+        assert state.is_done
+        assert state.surge.startswith("surge: none, no place for pod web-2-")
+        await s.change_image("z")
+        await s.rest(3)
+        assert s.surge["reason"] == "SurgePending"
+
+
+async def test_a_set_of_which_a_pod_already_waits_for_room_is_not_given_a_further_replica() -> None:
+    async with stage(web(3), room_for=2) as s:
+        await s.change_image("y")
+        await s.rest(2)
+        assert s.surge["reason"] == "NoRoom"
+        assert "so there is none for a further replica" in s.surge["message"]
+        assert s.replicas() == [0, 1, 2]
+
+
+async def test_a_set_of_which_nothing_is_available_is_mended_without_a_surge() -> None:
+    async with stage(web(1)) as s:
+        await s.change_image("x:bad")
+        await s.until(lambda: bool(s.pods(1, image="x:bad")))
+        await s.annotate("rollout-max-surge", None)
+        await s.rest(60)
+        await s.patch({"spec": {"template": {"terminationDelay": "1h"}}})
+        for name in (p["metadata"]["name"] for p in s.pods(0, image="x")):
+            await s.api.delete(POD, "ml", name)
+        await s.rest(60)
+        assert s.serving() == 0
+        await s.annotate("rollout-max-surge", "1")
+        await s.change_image("good")
+        await s.until(lambda: s.is_ended)
+        assert s.surge["reason"] == "NothingToProtect"
+        assert s.replicas() == [0]
+
+
+async def test_a_broken_template_stops_at_the_surge_and_undoing_it_finds_every_old_pod_in_place() -> None:
+    async with stage(web()) as s:
+        old = {i: s.uids(i) for i in (0, 1)}
+        await s.change_image("x:bad")
+        await s.rest(900)
+        assert {i: s.uids(i) for i in (0, 1)} == old
+        assert s.replicas() == [0, 1, 2]
+        assert s.selected == [2]
+        assert s.surge["reason"] == "SurgePending"
+        assert rollout_state(s.pcs).is_stuck
+        await s.change_image("x")
+        await s.until(lambda: s.is_ended)
+        await s.rest()
+        assert {i: s.uids(i) for i in (0, 1)} == old
+        assert s.replicas() == [0, 1]
+        assert s.surge == {}
+
+
+async def test_a_third_template_in_mid_update_is_tried_on_the_surge_that_is_there() -> None:
+    async with stage(web()) as s:
+        await s.change_image("y")
+        await s.until(lambda: s.selected == [0] and len(s.pods(0, image="y")) > 0)
+        service = s.api.find(SERVICE, "ml", "web-2")
+        await s.change_image("z")
+        await s.rest(2)
+        assert s.selected == [2]
+        touched = s.uids(0) | s.uids(1)
+        fewest = 9
+
+        def ended() -> bool:
+            nonlocal fewest
+            fewest = min(fewest, s.serving())
+            if s.surge.get("status") == "Unknown":
+                assert not s.pods(0, image="z") + s.pods(1, image="z")
+            return s.is_ended
+
+        assert s.api.find(SERVICE, "ml", "web-2")["metadata"]["uid"] == service["metadata"]["uid"]
+        await s.until(ended)
+        assert not touched & (s.uids(0) | s.uids(1))
+        assert s.replicas() == [0, 1]
+        assert len(s.pods(image="z")) == 2 * PODS_OF_A_REPLICA
+
+
+async def test_scaling_out_in_mid_update_keeps_the_surge_as_an_ordinary_replica_and_makes_another() -> None:
+    async with stage(web()) as s:
+        await s.change_image("y")
+        await s.until(lambda: s.surge.get("status") == "True")
+        before = s.uids(2)
+        await s.scale(3)
+        await s.until(lambda: s.is_ended)
+        await s.rest()
+        assert s.uids(2) == before, "nothing of it is made anew"
+        assert s.replicas() == [0, 1, 2]
+        assert len(s.pods(image="y")) == 3 * PODS_OF_A_REPLICA
+
+
+async def test_scaling_in_in_mid_update_leaves_as_many_as_are_wanted() -> None:
+    async with stage(web(3)) as s:
+        await s.change_image("y")
+        await s.until(lambda: s.surge.get("status") == "True")
+        await s.scale(1)
+        await s.rest(5)
+        assert set(s.replicas()) <= {0, 1}, "the surge is the replica after the last"
+        await s.until(lambda: s.is_ended)
+        await s.rest()
+        assert s.replicas() == [0]
+        assert len(s.pods(image="y")) == PODS_OF_A_REPLICA
+
+
+async def test_a_set_scaled_to_nothing_in_mid_update_has_no_surge() -> None:
+    async with stage(web()) as s:
+        await s.change_image("y")
+        await s.until(lambda: s.surge.get("status") == "True")
+        await s.scale(0)
+        await s.until(lambda: s.is_ended)
+        await s.rest()
+        assert s.replicas() == []
+        assert s.surge == {}
+
+
+async def test_a_paused_update_begins_no_surge_and_keeps_the_one_it_has() -> None:
+    async with stage(web()) as s:
+        await s.annotate("rollout-paused", "true")
+        await s.change_image("y")
+        await s.rest(60)
+        assert s.replicas() == [0, 1]
+        await s.annotate("rollout-paused", None)
+        await s.until(lambda: s.surge.get("status") == "Unknown")
+        await s.annotate("rollout-paused", "true")
+        await s.rest(60)
+        assert s.replicas() == [0, 1, 2]
+        assert s.surge["status"] == "True"
+        assert len(s.pods(image="x")) == 2 * PODS_OF_A_REPLICA
+        await s.annotate("rollout-paused", None)
+        await s.until(lambda: s.is_ended)
+        await s.rest()
+        assert s.replicas() == [0, 1]
+
+
+async def test_who_removes_the_annotation_in_mid_update_goes_on_without_a_surge() -> None:
+    async with stage(web()) as s:
+        await s.change_image("x:bad")
+        await s.until(lambda: len(s.pods(2)) > 0)
+        await s.annotate("rollout-max-surge", None)
+        await s.rest(20)
+        assert s.replicas() == [0, 1]
+        assert s.surge == {}
+        assert s.selected == [0]
+
+
+async def test_on_delete_makes_no_surge() -> None:
+    async with stage(web(updateStrategy={"type": "OnDelete"})) as s:
+        await s.change_image("y")
+        await s.rest()
+        assert s.replicas() == [0, 1]
+        assert s.surge == {}
+
+
+async def test_a_quota_that_is_used_up_is_no_room() -> None:
+    async with stage(web()) as s:
+
+        def refuse(request: Request) -> None:
+            if request.verb == "create" and request.kind == "Pod" and request.name.startswith("web-2-"):
+                raise Invalid('pods "web-2-a-x" is forbidden: exceeded quota: gpus, requested: 1, used: 8, limited: 8')
+
+        s.api.before_request(refuse)
+        await s.change_image("y")
+        await s.until(lambda: s.is_ended)
+        assert s.surge["reason"] == "NoRoom"
+        assert "exceeded quota: gpus" in s.surge["message"]
+        assert len(s.pods(image="y")) == 2 * PODS_OF_A_REPLICA
+
+
+async def test_a_name_that_somebody_else_has_is_a_reason_to_go_without_a_surge() -> None:
+    async with stage(web()) as s:
+        theirs: Json = {"metadata": {"name": "web-2", "namespace": "ml"}, "spec": {"ports": [{"port": 80}]}}
+        await s.api.create(SERVICE, "ml", theirs)
+        await s.change_image("y")
+        await s.until(lambda: s.is_ended)
+        assert s.surge["reason"] == "NameTaken"
+        assert "web-2" in s.surge["message"]
+        assert len(s.pods(image="y")) == 2 * PODS_OF_A_REPLICA
+
+
+async def test_a_surge_gives_its_room_to_a_replica_that_finds_none_for_longer_than_the_progress_deadline() -> None:
+    obj = web()
+    obj["spec"]["template"]["cliques"][0]["rollingUpdate"] = {"progressDeadline": "60s"}
+    async with stage(obj, room_for=3) as s:
+        await s.change_image("y")
+        await s.until(lambda: s.surge.get("status") == "True")
+        homes = {p["spec"]["nodeName"] for p in s.pods(0) if "nodeName" in p["spec"]}
+        await s.cluster.kubelets.lose(min(homes))
+        await s.rest(60)
+        assert s.surge["status"] == "True"
+        await s.until(lambda: s.is_ended)
+        assert s.surge["reason"] == "NoRoom"
+        assert "it gets the room of the surge" in s.surge["message"]
+        await s.rest()
+        assert s.replicas() == [0, 1]
+
+
+async def test_an_operator_that_dies_at_any_write_of_an_update_leaves_no_surge_and_serves_all_the_while() -> None:
+    for boundary in range(1, 60, 4):
+        async with stage(web()) as s:
+            fewest = 9
+            await s.change_image("y")
+            s.cluster.kill_after_writes("operator", boundary)
+            for _ in range(200):
+                await s.rest(0.5)
+                s.cluster.start_process("operator") if not s.cluster.is_running("operator") else None
+                fewest = min(fewest, s.serving())
+            assert s.is_ended, boundary
+            assert fewest == 2, boundary
+            assert s.replicas() == [0, 1], boundary
+            assert s.surge == {}, boundary
+            assert len(s.pods(image="y")) == 2 * PODS_OF_A_REPLICA, boundary
