@@ -260,3 +260,23 @@ async def test_a_graph_that_waits_for_a_queue_and_for_keys_goes_on_when_they_com
         ready = conditions.find(await graph_of(w), "Ready")
         assert ready is not None
         assert "missing" not in ready["message"]
+
+
+async def test_a_graph_may_ask_for_a_further_replica_during_updates_and_is_as_many_as_it_says_all_the_while() -> None:
+    async with world(start_s=5.0) as w:
+        graph = quickstart()
+        graph["spec"]["annotations"] = {"grove.io/rollout-max-surge": "1"}
+        await w.apply(graph)
+        await w.rest()
+        before = {p["metadata"]["uid"] for p in w.pods(DECODE)}
+        service = graph["spec"]["services"]["VllmDecodeWorker"]
+        service["extraPodSpec"]["mainContainer"]["image"] += "-next"
+        services = {"VllmDecodeWorker": service}
+        await w.api.patch(DYNAMO_GRAPH_DEPLOYMENT, NS, "dynamo-grove", {"spec": {"services": services}})
+        further = DECODE.replace("-0-", "-1-")
+        await w.clock.run_until(lambda: len(w.pods(further)) == 2)
+        assert {p["metadata"]["uid"] for p in w.pods(DECODE)} == before
+        await w.rest(120)
+        assert w.pods(further) == []
+        assert not before & {p["metadata"]["uid"] for p in w.pods(DECODE)}
+        assert (await graph_of(w))["status"]["state"] == "successful"

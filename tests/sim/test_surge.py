@@ -191,6 +191,23 @@ async def test_without_room_the_update_goes_without_a_surge_and_says_why_until_t
         assert s.surge["reason"] == "SurgePending"
 
 
+async def test_the_next_update_has_its_surge_where_the_last_one_is_still_on_its_way_out() -> None:
+    async with stage(web(), room_for=3) as s:
+        await s.change_image("y")
+        await s.until(lambda: s.is_ended)
+        assert any(p["metadata"]["name"].startswith("web-2-") for p in s.api.objects(POD))
+        await s.change_image("z")
+        seen: list[str] = []
+
+        def ended() -> bool:
+            if (reason := s.surge.get("reason")) and reason not in seen:
+                seen.append(reason)
+            return s.is_ended and len(s.pods(image="z")) == 2 * PODS_OF_A_REPLICA
+
+        await s.until(ended)
+        assert seen == ["SurgePending", "SurgeAvailable"]
+
+
 async def test_a_set_of_which_a_pod_already_waits_for_room_is_not_given_a_further_replica() -> None:
     async with stage(web(3), room_for=2) as s:
         await s.change_image("y")

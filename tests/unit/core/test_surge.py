@@ -17,9 +17,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 STARTED = "2025-12-31T23:59:00Z"
 
 
-def condition(status: str, reason: str, *, age_s: float = 60.0) -> Json:
-    since = (NOW - timedelta(seconds=age_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"type": "Surge", "status": status, "reason": reason, "message": "", "lastTransitionTime": since}
+def condition(status: str, reason: str) -> Json:
+    return {"type": "Surge", "status": status, "reason": reason, "message": "", "lastTransitionTime": STARTED}
 
 
 PENDING, THERE = condition("Unknown", "SurgePending"), condition("True", "SurgeAvailable")
@@ -37,6 +36,13 @@ def updating(said: Json | None = None, *, max_surge: str = "1", replicas: int = 
         "conditions": [said] if said else [],
     }
     return SetView(template)
+
+
+def select(view: SetView, replica: int, seconds: float) -> None:
+    """`replica` is first in line for so long."""
+    since = (NOW - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    progress = view.template.obj["status"]["updateProgress"]
+    progress["currentlyUpdating"] = [{"replicaIndex": replica, "updateStartedAt": since}]
 
 
 def reason(found: surge.Surge) -> str | None:
@@ -90,14 +96,25 @@ def test_a_surge_is_there_when_it_is_both_available_and_of_the_new_template() ->
     assert (reason(found), found.lacking, found.is_there) == ("SurgeAvailable", (), True)
 
 
-def test_one_that_finds_no_place_is_given_up_when_nothing_is_about_to_make_room() -> None:
-    young = updating(condition("Unknown", "SurgePending", age_s=4.0))
-    found = surge.judged(replace(young, refused=(pod(2),)), {0, 1}, set(), NOW)
-    assert (reason(found), found.wake_after_s) == ("SurgePending", 6.0)
-    clearing = replace(updating(PENDING), refused=(pod(2),), is_clearing=True)
-    assert reason(surge.judged(clearing, {0, 1}, set(), NOW)) == "SurgePending"
-    found = surge.judged(replace(clearing, is_clearing=False), {0, 1}, set(), NOW)
-    assert (reason(found), found.lacking) == ("NoRoom", ())
+def test_one_that_finds_no_place_is_given_up_when_it_was_first_in_line_for_ten_seconds() -> None:
+    view = replace(updating(PENDING), refused=(pod(2),))
+    for seconds, why, wake_after_s in ((4.0, "SurgePending", 6.0), (10.0, "NoRoom", None)):
+        select(view, 2, seconds)
+        found = surge.judged(view, {0, 1}, set(), NOW)
+        assert (reason(found), found.wake_after_s) == (why, wake_after_s)
+    select(view, 0, 60.0)
+    assert reason(surge.judged(view, {0, 1}, set(), NOW)) == "SurgePending", "another is in line"
+
+
+def test_one_that_finds_no_place_is_not_in_line_while_pods_of_the_set_are_on_their_way_out() -> None:
+    view = replace(updating(PENDING), refused=(pod(2),), clears_at=NOW + timedelta(seconds=20))
+    select(view, 2, 60.0)
+    found = surge.judged(view, {0, 1}, set(), NOW)
+    assert (reason(found), found.waits, found.wake_after_s) == ("SurgePending", True, 30.0)
+    overdue = replace(view, clears_at=NOW - timedelta(seconds=10))
+    assert reason(surge.judged(overdue, {0, 1}, set(), NOW)) == "NoRoom", "a lost node's pods go nowhere"
+    placed = replace(view, refused=())
+    assert not surge.judged(placed, {0, 1}, set(), NOW).waits
 
 
 def test_what_was_given_up_is_not_tried_again_in_the_same_update_and_stays_to_be_read_after_it() -> None:

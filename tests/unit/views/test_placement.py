@@ -109,3 +109,12 @@ def test_several_topologies_without_a_default_give_no_levels() -> None:
     assert level_keys([other, named]) == ()
     assert level_keys([other]) == ("rack", "kubernetes.io/hostname")
     assert level_keys([other, TOPOLOGY]) == ("rack", "kubernetes.io/hostname")
+
+
+def test_a_set_tells_of_its_further_replicas_while_they_are_there() -> None:
+    pcs = a_set("web", 1)
+    surge = {"type": "Surge", "status": "True", "message": "replica 1 beyond spec.replicas, until the update ends"}
+    pcs["status"]["conditions"] = [surge]
+    assert draw(podcliquesets=[pcs]).facts == ("1/1 available", f"surge: {surge['message']}")
+    pcs["status"]["conditions"] = [{**surge, "status": "False", "message": "no place for pod web-1-a-x"}]
+    assert draw(podcliquesets=[pcs]).facts == ("1/1 available",)

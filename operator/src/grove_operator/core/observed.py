@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 
 from grove_operator.api.constants import LABEL_POD_TEMPLATE_HASH, LABEL_SCALING_GROUP
@@ -58,8 +59,8 @@ class SetView:
     `last_ready`: the newest moment at which one of its pods became Ready, as Kubernetes writes it; '' when none is.
     `revisions`: its ControllerRevisions.
     Only of a set with a surge, while an update of it runs: `refused` are pods that find no place, those of further
-    replicas first; `refusals` what their scheduler says of them, by pod name; `is_clearing`: pods of the set are on
-    their way out; `surge_troubles`: what keeps further replicas from being made.
+    replicas first; `refusals` what their scheduler says of them, by pod name; `clears_at`: when the last pod of the
+    set that is on its way out will be gone; `surge_troubles`: what keeps further replicas from being made.
     `is_outdated`: of a set that is being taken over, something is not of its template.
     """
 
@@ -74,7 +75,7 @@ class SetView:
     revisions: tuple[Json, ...] = ()
     refused: tuple[Json, ...] = ()
     refusals: Mapping[str, str] = field(default_factory=dict)
-    is_clearing: bool = False
+    clears_at: datetime | None = None
     surge_troubles: tuple[Trouble, ...] = ()
 
     @cached_property

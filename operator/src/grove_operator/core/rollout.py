@@ -60,12 +60,12 @@ def _advanced(
 ) -> Json:
     waiting = [i for i in range(view.template.replicas) if i not in done]
     current = (before.get("currentlyUpdating") or [{}])[0].get("replicaIndex")
-    if waiting and current in (*waiting, *surge.lacking):
+    if current in waiting or (waiting and current in surge.lacking and not surge.waits):
         return before
     rest = {k: v for k, v in before.items() if k != "currentlyUpdating"}
     if not waiting:
         return {**rest, "updateEndedAt": _moment(now)}
-    if is_paused(view.template):
+    if is_paused(view.template) or surge.waits:
         return rest
     chosen = min(surge.lacking, default=None)
     if chosen is None:

@@ -13,7 +13,7 @@ and stays to be read until the next one begins. Further replicas exist while, an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,7 +33,8 @@ from grove_operator.core.strategy import ON_DELETE, is_noticed, is_paused, is_ru
 from grove_operator.core.template import Template
 
 SETTLE_S = 10.0
-"""A surge younger than this is not given up for want of room: what was there before may be on its way out."""
+"""A further replica that is selected for less is not given up for want of room: its scheduler may not know yet of
+what has just come free. The same time is left to pods that should be gone and are not."""
 PENDING, AVAILABLE = "SurgePending", "SurgeAvailable"
 NO_ROOM, NAME_TAKEN, NOTHING_TO_PROTECT = "NoRoom", "NameTaken", "NothingToProtect"
 GIVEN_UP = "SurgeGivenUp"
@@ -45,12 +46,14 @@ class Surge:
     """What an update does about further replicas. `said`: the condition; None: there is nothing to say.
 
     `lacking`: indices of those that are not there yet; the first is in line before the set's own replicas.
-    `is_there`: all are, so that each of the set's own is waited for until it is available.
+    `is_there`: all are, so that each of the set's own is waited for until it is available. `waits`: they find no place
+    while pods are on their way out, so that none of them is selected before these are gone.
     """
 
     said: Json | None = None
     lacking: tuple[int, ...] = ()
     is_there: bool = False
+    waits: bool = False
     wake_after_s: float | None = None
 
 
@@ -81,7 +84,7 @@ def judged(view: SetView, available: AbstractSet[int], updated: AbstractSet[int]
         return Surge(before if not _lasts(before) else None)
     if before is None:
         return _begun(view, available, updated)
-    return _continued(view, before, available & updated, now)
+    return _continued(view, available & updated, now)
 
 
 def ended(surge: Surge) -> Json | None:
@@ -118,38 +121,50 @@ def _begun(view: SetView, available: AbstractSet[int], updated: AbstractSet[int]
     return Surge(_pending(lacking), lacking)
 
 
-def _continued(view: SetView, before: Json, done: AbstractSet[int], now: datetime) -> Surge:
+def _continued(view: SetView, done: AbstractSet[int], now: datetime) -> Surge:
     template = view.template
     further = tuple(range(template.replicas, template.replicas + max_surge(template)))
     lacking = tuple(i for i in further if i not in done)
-    age_s = (now - datetime.fromisoformat(before["lastTransitionTime"])).total_seconds()
-    if why := _obstacle(view, is_young=age_s < SETTLE_S and before["status"] == "Unknown"):
+    refused = [pod for pod in view.refused if replica_of(pod) >= template.replicas]
+    clears_in_s = (view.clears_at - now).total_seconds() + SETTLE_S if view.clears_at else 0.0
+    settles_in_s = SETTLE_S - _selected_for_s(template, now)
+    if why := _obstacle(view, refused if settles_in_s <= 0 else [], is_clearing=clears_in_s > 0):
         return Surge(why)
-    wake_after_s = SETTLE_S - age_s if view.refused and age_s < SETTLE_S else None
-    if lacking:
-        return Surge(_pending(lacking), lacking, wake_after_s=wake_after_s)
-    return Surge(_true(further), is_there=True, wake_after_s=wake_after_s)
+    if not lacking:
+        return Surge(_true(further), is_there=True)
+    if not refused:
+        return Surge(_pending(lacking), lacking)
+    waits = clears_in_s > 0
+    return Surge(_pending(lacking), lacking, waits=waits, wake_after_s=clears_in_s if waits else settles_in_s)
 
 
-def _obstacle(view: SetView, *, is_young: bool) -> Json | None:
-    """Why there can be no surge: a taken name, a quota, no place for a pod of it.
+def _selected_for_s(template: Template, now: datetime) -> float:
+    """How long one of the further replicas is in line; 0 while none is."""
+    for one in (set_progress(template) or {}).get("currentlyUpdating") or ():
+        if one["replicaIndex"] >= template.replicas:
+            return (now - datetime.fromisoformat(one["updateStartedAt"])).total_seconds()
+    return 0.0
+
+
+def _obstacle(view: SetView, refused: Sequence[Json], *, is_clearing: bool) -> Json | None:
+    """Why there can be no surge: a taken name, a quota, no place for a pod of it (`refused`: for long enough).
 
     Or no place for a pod of the set's own, which then gets what the surge has; that is waited for longer, because
     each of them finds none until its predecessor is gone.
     """
-    first = view.template.replicas
     taken = [trouble for trouble in view.surge_troubles if trouble.code == OWNERSHIP_CONFLICT]
     if taken:
         return _false(NAME_TAKEN, taken[0].description)
     over_quota = [trouble for trouble in view.surge_troubles if "exceeded quota" in trouble.description]
     if over_quota:
         return _false(NO_ROOM, over_quota[0].description)
-    further = [pod for pod in view.refused if replica_of(pod) >= first]
-    if further and not is_young and not view.is_clearing:
-        return _false(NO_ROOM, _told(view, further[0]))
+    if is_clearing:
+        return None
+    if refused:
+        return _false(NO_ROOM, _told(view, refused[0]))
     progressing = conditions.find(view.template.obj, CONDITION_PROGRESSING)
     is_stuck = progressing is not None and progressing["reason"] == "ProgressDeadlineExceeded"
-    if view.refused and is_stuck and not view.is_clearing:
+    if view.refused and is_stuck:
         return _false(NO_ROOM, f"{_told(view, view.refused[0])}: it gets the room of the surge")
     return None
 

@@ -186,7 +186,7 @@ class Reconcilers:
             pods = (pod for clique in cliques.values() for pod in self._pods(clique))
             view = replace(view, is_outdated=is_outdated(template, cliques.values(), pods))
         if surge.max_surge(template) and is_running(set_progress(template)):
-            view = with_surge(self._cache, view, self._troubles)
+            view = with_surge(self._cache, view, self._troubles, self._clock.now())
         outcome = podcliqueset.reconcile(view, self._clock.now(), self._settings)
         return Case(template.obj, outcome, self._existing(template.obj, outcome, shared))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime
 
 from grove_operator.api import conditions
 from grove_operator.api.constants import CONDITION_PODGANG_SCHEDULED, LABEL_POD_GANG
@@ -13,11 +14,11 @@ from grove_operator.core.objects import controller_uid, is_terminating, label
 from grove_operator.core.observed import SetView, Trouble
 from grove_operator.core.surge import indices, replica_of
 from grove_operator.core.template import Template
-from grove_operator.engine.cache import Cache
+from grove_operator.engine.cache import ASKED, Cache
 from grove_operator.engine.keys import Key
 
 
-def with_surge(cache: Cache, view: SetView, troubles: Callable[[Key], Iterable[Trouble]]) -> SetView:
+def with_surge(cache: Cache, view: SetView, troubles: Callable[[Key], Iterable[Trouble]], now: datetime) -> SetView:
     """`troubles`: the writes of a key that failed at the last attempt."""
     template, first = view.template, view.template.replicas
     pods = [o for c in view.cliques.values() for o in cache.owned(c["metadata"]["uid"]) if o["kind"] == POD.kind]
@@ -31,9 +32,15 @@ def with_surge(cache: Cache, view: SetView, troubles: Callable[[Key], Iterable[T
         view,
         refused=tuple(refused),
         refusals={pod["metadata"]["name"]: _refusal(cache, template, pod) for pod in refused},
-        is_clearing=any(map(is_terminating, pods)),
+        clears_at=max((_gone_at(pod, now) for pod in pods if is_terminating(pod)), default=None),
         surge_troubles=(*found, *_last_errors(view)),
     )
+
+
+def _gone_at(pod: Json, now: datetime) -> datetime:
+    """A deletion that was only asked for yet begins now."""
+    at = pod["metadata"]["deletionTimestamp"]
+    return now if at == ASKED else datetime.fromisoformat(at)
 
 
 def _last_errors(view: SetView) -> Iterator[Trouble]:
