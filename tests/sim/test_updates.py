@@ -344,3 +344,42 @@ async def test_undoing_replaces_what_was_made_from_the_broken_template_in_a_repl
         await w.rest(120)
         assert is_ended(w)
         assert {image for found in images(w).values() for image in found} == {"good"}
+
+
+@pytest.mark.parametrize("part", ["clique", "group"])
+async def test_the_template_of_an_ended_update_comes_back_after_a_pause_in_which_others_were_made(part: str) -> None:
+    """Its progress says that it ended; what was made meanwhile from another template is updated all the same."""
+    async with world(start_s=STARTS_S) as w:
+        await w.apply(podcliqueset([clique("a", 1), clique("b", 1)], [group("g", ["b"], 1)]))
+        await w.rest()
+        await change_image(w, image="y")
+        await w.clock.run_until(lambda: is_ended(w))
+        await w.rest()
+        await w.api.patch(
+            POD_CLIQUE_SET, "ml", "web", {"metadata": {"annotations": {"grove.io/rollout-paused": "true"}}}
+        )
+        await change_image(w, image="z")
+        await w.rest()
+        kind, name = (POD_CLIQUE, "web-0-a") if part == "clique" else (SCALING_GROUP, "web-0-g")
+        await w.api.patch(kind, "ml", name, {"spec": {"replicas": 2}}, subresource="scale")
+        await w.rest()
+        assert "z" in {image for found in images(w).values() for image in found}
+        await change_image(w, image="y")
+        await w.api.patch(POD_CLIQUE_SET, "ml", "web", {"metadata": {"annotations": {"grove.io/rollout-paused": None}}})
+        await w.rest(60)
+        assert {image for found in images(w).values() for image in found} == {"y"}
+        assert is_ended(w)
+        assert status(w)["updatedReplicas"] == 1
+
+
+async def test_pods_of_a_group_replica_go_with_it_though_the_garbage_collector_is_late() -> None:
+    async with world() as w:
+        w.api.collect_garbage_late(lambda: 600.0)
+        await w.apply(podcliqueset([clique("l", 1), clique("b", 3)], [group("g", ["l", "b"], 2)]))
+        await w.rest()
+        before = uids(w)
+        await change_image(w)
+        await w.rest()
+        assert is_ended(w)
+        assert not before & uids(w)
+        await w.api.stop()

@@ -45,7 +45,7 @@ from grove_operator.api.kinds import (
     Kind,
     key_of,
 )
-from grove_operator.core.objects import label
+from grove_operator.core.objects import is_terminating, label
 from grove_operator.core.observed import OWNERSHIP_CONFLICT, Trouble
 from grove_operator.core.outcome import EventSpec, Outcome
 from grove_operator.core.settings import Settings
@@ -57,7 +57,7 @@ from grove_operator.engine.informer import Informer, keep_all
 from grove_operator.engine.keys import GATHER_S, Key, touched
 from grove_operator.engine.measures import Metrics, gang_states
 from grove_operator.engine.pace import AT_ONCE, STARTING, HeldStatuses, StatusPace
-from grove_operator.engine.plan import Action, Plan, plan
+from grove_operator.engine.plan import Action, Delete, Plan, plan
 from grove_operator.engine.ports import ApiError, Clock, KubeApi
 from grove_operator.engine.queue import WorkQueue
 from grove_operator.engine.reconcilers import Case, Reconcilers
@@ -218,6 +218,7 @@ class Operator:
         todo = plan(case.outcome, case.owner, case.existing)
         actions = [*todo.actions, *self._status_if_due(key, todo, case.outcome)]
         results = await self._executor.run(actions, case.owner["metadata"]["uid"]) if actions else []
+        await self._take_pods_along(results)
         if any(result.was_gone for result in results):
             await self._executor.look_again(case.owner)
         self._judge(key, case, todo, results)
@@ -226,6 +227,22 @@ class Operator:
             self._queue.add(key)  # the decision is written: the next step may follow
         if case.outcome.wake_after_s is not None:
             self._queue.add(key, case.outcome.wake_after_s)
+
+    async def _take_pods_along(self, results: Iterable[Result]) -> None:
+        """Pods of PodCliques that we deleted: at once, and not when the garbage collector comes to them.
+
+        Until then they would count as Ready parents of what is made anew. What can't be deleted is left to it.
+        """
+        gone = (r.action for r in results if r.is_done and isinstance(r.action, Delete))
+        pods = [
+            Delete(key_of(pod), pod["metadata"]["uid"])
+            for action in gone
+            if action.key.kind == POD_CLIQUE.kind
+            for pod in self._cache.owned(action.uid)
+            if pod["kind"] == POD.kind and not is_terminating(pod)
+        ]
+        if pods:
+            await self._executor.run([*pods], "")
 
     def _status_if_due(self, key: Key, todo: Plan, outcome: Outcome) -> Iterable[Action]:
         if todo.own_status is None or outcome.is_urgent:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -32,6 +32,7 @@ from grove_operator.engine.ports import (
     WatchEvent,
     timestamp,
 )
+from grove_operator.sim.history import Change, changes_after, event_of
 from grove_operator.sim.podrules import bind, check_pod_update, prepare_pod
 from grove_operator.sim.scale import scale_of, scaled
 from grove_operator.sim.selectors import field_test, label_test
@@ -57,20 +58,13 @@ class Request:
 
 
 @dataclass(slots=True)
-class _Change:
-    revision: int
-    old: Json | None
-    new: Json | None
-
-
-@dataclass(slots=True)
 class _World:
     """What all users of one simulated server share."""
 
     clock: Clock
     revision: int = 0
     objects: dict[str, dict[Key, Json]] = field(default_factory=dict)
-    history: dict[str, deque[_Change]] = field(default_factory=dict)
+    history: dict[str, deque[Change]] = field(default_factory=dict)
     compacted: int = 0
     dependents: dict[str, set[tuple[str, Key]]] = field(default_factory=dict)
     dead_uids: set[str] = field(default_factory=set)
@@ -83,6 +77,8 @@ class _World:
     unserved: set[str] = field(default_factory=set)
     actor: str = ""
     on_change: Callable[[str, Json | None, Json | None], None] | None = None
+    gc_lag_s: Callable[[], float] | None = None
+    errands: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 class SimApi:
@@ -105,6 +101,16 @@ class SimApi:
         """Copies of all live objects of a kind, sorted by namespace and name."""
         found = sorted(self._world.objects.get(kind.kind, {}).items())
         return [copy_json(obj) for (where, _), obj in found if namespace in (None, where)]
+
+    def collect_garbage_late(self, lag_s: Callable[[], float]) -> None:
+        """As the real collector, which comes to an orphan some time after its owner has gone."""
+        self._world.gc_lag_s = lag_s
+
+    async def stop(self) -> None:
+        """Ends what goes on behind the port."""
+        for errand in list(self._world.errands):
+            errand.cancel()
+        await asyncio.gather(*self._world.errands, return_exceptions=True)
 
     def find(self, kind: Kind, namespace: str, name: str) -> Json | None:
         obj = self._world.objects.get(kind.kind, {}).get((namespace, name))
@@ -179,16 +185,16 @@ class SimApi:
                 raise Gone(f"resourceVersion {position} of {kind.plural} is too old", reason="Expired")
             waker = world.wakers.setdefault(kind.kind, asyncio.Event())
             waker.clear()
-            fresh = _after(world.history.get(kind.kind, ()), position)
+            fresh = changes_after(world.history.get(kind.kind, ()), position)
             if fresh and world.watch_lag_s:
                 await self._clock.sleep(world.watch_lag_s)
             for change in fresh:
                 position = change.revision
-                if event := _event(change, matches):
+                if event := event_of(change, matches):
                     yield event
             if era != world.watch_era:
                 return
-            if not _after(world.history.get(kind.kind, ()), position):
+            if not changes_after(world.history.get(kind.kind, ()), position):
                 await waker.wait()
 
     # --- the port: writes -------------------------------------------------------------------------------------------
@@ -282,11 +288,9 @@ class SimApi:
         if kind.kind not in HAS_NO_GENERATION:
             meta.setdefault("generation", 1)
         self._record(kind, key, None, obj)
-        owners = [ref["uid"] for ref in meta.get("ownerReferences", [])]
-        for owner in owners:
-            world.dependents.setdefault(owner, set()).add((kind.kind, key))
-        if owners and all(owner in world.dead_uids for owner in owners):
-            self._delete(kind, obj, None)
+        for reference in meta.get("ownerReferences", []):
+            world.dependents.setdefault(reference["uid"], set()).add((kind.kind, key))
+        self._collect(obj)
         return obj
 
     def _replace(self, kind: Kind, new: Json) -> Json:
@@ -324,10 +328,28 @@ class SimApi:
         uid = old["metadata"]["uid"]
         self._world.dead_uids.add(uid)
         for dependent_kind, dependent_key in sorted(self._world.dependents.pop(uid, ())):
-            dependent = self._world.objects.get(dependent_kind, {}).get(dependent_key)
-            refs = dependent["metadata"].get("ownerReferences", []) if dependent else []
-            if dependent and refs and all(ref["uid"] in self._world.dead_uids for ref in refs):
-                self._delete(BY_KIND[dependent_kind], dependent, None)
+            if dependent := self._world.objects.get(dependent_kind, {}).get(dependent_key):
+                self._collect(dependent)
+
+    def _collect(self, obj: Json) -> None:
+        """Deleted when all its owners are gone: at once, or when the garbage collector comes to it."""
+        owners = [ref["uid"] for ref in obj["metadata"].get("ownerReferences", [])]
+        if not owners or not all(owner in self._world.dead_uids for owner in owners):
+            return
+        if self._world.gc_lag_s is None:
+            self._delete(BY_KIND[obj["kind"]], obj, None)
+            return
+        errand = asyncio.create_task(self._collect_later(obj, self._world.gc_lag_s()))
+        self._world.errands.add(errand)
+        errand.add_done_callback(self._world.errands.discard)
+
+    async def _collect_later(self, obj: Json, lag_s: float) -> None:
+        await self._clock.sleep(lag_s)
+        meta = obj["metadata"]
+        live = self.find(BY_KIND[obj["kind"]], meta.get("namespace", ""), meta["name"])
+        if live is not None and live["metadata"]["uid"] == meta["uid"]:
+            self._world.actor = "gc"
+            self._delete(BY_KIND[obj["kind"]], live, None)
 
     def _record(self, kind: Kind, key: Key, old: Json | None, new: Json | None) -> None:
         """One revision. Stored objects are never changed in place, so history may share them."""
@@ -338,34 +360,15 @@ class SimApi:
             assert old is not None  # noqa: S101 - only existing objects are removed
             old = {**old, "metadata": {**old["metadata"]}}
             last = {**old, "metadata": {**old["metadata"], "resourceVersion": str(world.revision)}}
-            world.history.setdefault(kind.kind, deque()).append(_Change(world.revision, last, None))
+            world.history.setdefault(kind.kind, deque()).append(Change(world.revision, last, None))
         else:
             new["metadata"]["resourceVersion"] = str(world.revision)
             world.objects.setdefault(kind.kind, {})[key] = new
-            world.history.setdefault(kind.kind, deque()).append(_Change(world.revision, old, new))
+            world.history.setdefault(kind.kind, deque()).append(Change(world.revision, old, new))
         if waker := world.wakers.get(kind.kind):
             waker.set()
         if world.on_change:
             world.on_change(world.actor, old, new)
-
-
-def _after(history: Iterable[_Change], position: int) -> list[_Change]:
-    if isinstance(history, deque):
-        fresh = list(itertools.takewhile(lambda change: change.revision > position, reversed(history)))
-        fresh.reverse()
-        return fresh
-    return []
-
-
-def _event(change: _Change, matches: Callable[[Json], bool]) -> WatchEvent | None:
-    was = change.old is not None and matches(change.old)
-    if change.new is not None and matches(change.new):
-        return WatchEvent("MODIFIED" if was else "ADDED", copy_json(change.new))
-    if not was or change.old is None:
-        return None
-    gone = copy_json(change.old)
-    gone["metadata"]["resourceVersion"] = str(change.revision)
-    return WatchEvent("DELETED", gone)
 
 
 def _test(namespace: str | None, labels: str, fields: str) -> Callable[[Json], bool]:

@@ -46,11 +46,15 @@ class SimCluster:
         fleet: Fleet | None = None,
         start_s: tuple[float, float] = (1.0, 4.0),
         end_s: tuple[float, float] = (0.1, 1.0),
+        gc_s: tuple[float, float] = (0.01, 1.0),
     ) -> None:
+        """How long pods take to become Ready, and to be gone; how long the garbage collector, to find an orphan."""
         self.random = random.Random(seed)  # noqa: S311 - seeds replay, they hide nothing
         self.clock = SimClock()
         self.api = SimApi(self.clock, user="user")
         self.kubelets = Kubelets(self.api.as_user("nodes"), self.clock, self._rng(), start_s=start_s, end_s=end_s)
+        collector = self._rng()
+        self.api.collect_garbage_late(lambda: collector.uniform(*gc_s))
         self.on_fault: Callable[[str], None] = lambda text: None
         self._fleet = fleet or Fleet()
         self._nodes: asyncio.Task[None] | None = None
@@ -72,6 +76,7 @@ class SimCluster:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.api.stop()
 
     def weather(self, name: str) -> Weather:
         return self._processes[name].weather

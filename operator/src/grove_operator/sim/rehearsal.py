@@ -92,7 +92,7 @@ def rehearse(story: Story, seed: int) -> Verdict:
 class _Rehearsal:
     def __init__(self, story: Story, seed: int) -> None:
         self._story = story
-        self._cluster = SimCluster(seed, story.fleet, story.start_s, story.end_s)
+        self._cluster = SimCluster(seed, story.fleet, story.start_s, story.end_s, story.gc_s)
         self._deeds = Deeds(self._cluster, random.Random(seed ^ 0x5EED))  # noqa: S311 - seeds replay
         self._draw = random.Random(seed ^ 0xD4A3)  # noqa: S311
         self._witness = Witness(all_invariants())

@@ -9,7 +9,8 @@ script:                                steps at fixed seconds
 every_s: 20                            and drawn ones, by weight
 chances: {scale-group: 3, update: 2, lose-node: 1, kill-operator: 1}
 start_s: [1, 4]                        how long pods take to become Ready,
-end_s: [0.1, 1]                        and to be gone once they are deleted
+end_s: [0.1, 1]                        to be gone once they are deleted,
+gc_s: [0.01, 1]                        and to be deleted once their owner is gone
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from grove_operator.api.kinds import POD_CLIQUE_SET, Json
 from grove_operator.sim.kubelets import Fleet
 
 QUIET_MINUTES = 4.0
-FIELDS = {"name", "minutes", "fleet", "workloads", "script", "every_s", "chances", "start_s", "end_s"}
+FIELDS = {"name", "minutes", "fleet", "workloads", "script", "every_s", "chances", "start_s", "end_s", "gc_s"}
 
 
 class StoryError(ValueError):
@@ -54,6 +55,7 @@ class Story:
     chances: Mapping[str, float] = field(default_factory=dict)
     start_s: tuple[float, float] = (1.0, 4.0)
     end_s: tuple[float, float] = (0.1, 1.0)
+    gc_s: tuple[float, float] = (0.01, 1.0)
 
     @staticmethod
     def read(path: Path) -> Story:
@@ -79,6 +81,7 @@ class Story:
             chances=dict(said.get("chances") or {}),
             start_s=tuple(said.get("start_s", (1.0, 4.0))),
             end_s=tuple(said.get("end_s", (0.1, 1.0))),
+            gc_s=tuple(said.get("gc_s", (0.01, 1.0))),
         )
 
 
