@@ -32,7 +32,7 @@ from grove_operator.localcluster.pki import USERS, ensure_pki, write_kubeconfig
 from grove_operator.localcluster.supervisor_children import Child, Children
 from grove_operator.localcluster.tools import locate
 from tests.support.installation import Installation, apply
-from tests.support.operated import Operated
+from tests.support.operated import REAL_PYTHON, Operated
 from tests.support.placing import until
 
 QUICK_LEASE = {"leaseDuration": "7s", "renewDeadline": "6s", "retryPeriod": "500ms"}
@@ -242,8 +242,10 @@ def _fleet() -> dict[str, Any]:
     names = {"zone": "z", "block": "b{block_index}", "rack": "{block}-r{rack_index}", "host": "{rack}-h{host_index}"}
     labels = {f"topology.kubernetes.io/{level}": f"{{{level}}}" for level in ("zone", "block", "rack")}
     capacity = {"cpu": 64, "memory": "512Gi", "pods": 110, "nvidia.com/gpu": GPUS}
+    images = [{"match": REAL_PYTHON, "run": ["${PYTHON}", "${ARGS}"]}]
     play = {"startLatencyS": 0.2}  # long enough that what happens meanwhile can be seen
     return {
+        "images": images,
         "play": play,
         "pools": [{"name": "gpu", "topology": tree, "names": names, "capacity": capacity, "labels": labels}],
     }

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from grove_operator.api.constants import ANNOTATION_REPLACES_PLACED
+from grove_operator.api.constants import ANNOTATION_FORMER_NODE, ANNOTATION_REPLACES_PLACED
 from grove_operator.api.kinds import (
     HPA,
     NODE,
@@ -51,9 +51,10 @@ KINDS = (
 )  # fmt: skip
 PASSING = (
     "nodeName", "tolerations", "hostIP", "hostIPs", "podIP", "podIPs", "containerID", "placementScore",
-    ANNOTATION_REPLACES_PLACED,
+    ANNOTATION_REPLACES_PLACED, ANNOTATION_FORMER_NODE, "reuseReservationRef",
 )  # fmt: skip
-"""What depends on places and addresses or is put in when the pod is bound; and what matters only until it is Ready."""
+"""What depends on places (former ones, too) and addresses or is put in when the pod is bound; and what matters only
+until it is Ready."""
 TOKEN_VOLUME = re.compile(r"(?<=^kube-api-access)-\w{5}$")
 Graph = dict[str, Json]
 

@@ -251,8 +251,7 @@ class GangScheduler:
         namespace, _, name = key.partition("/")
         pod_gang = self.gangs.get(namespace, name)
         if pod_gang is not None:
-            leaving = self.leaving.of(key)
-            return view.gang_of(pod_gang, self.pods.get, self.feed.usage.assumed, self.names, leaving)
+            return view.gang_of(pod_gang, self.pods.get, self.feed.usage.assumed, self.names, self.leaving.of)
         pod = self.pods.get(namespace, name.removeprefix(view.NAME_OF_SINGLE.format("")))
         is_single = pod and not pod["metadata"]["labels"].get(LABEL_POD_GANG) and pod["scheduler"] in self.names
         if pod is None or not is_single or view.is_over(pod) or pod["metadata"]["deletionTimestamp"]:
@@ -265,7 +264,7 @@ class GangScheduler:
         self._touched |= self.feed.take_over(keys, decision, now)
         for key in sorted(self.feed.returning - returning):
             self._spawn(self._end_the_wait(key))
-            self.teller.tell_of_return(key, self.leaving.of(key))
+            self.teller.tell_of_return(key, self._leaving(key))
         if returning - self.feed.returning:
             self._wake.set()  # others may have the room that was kept
         for key in keys:
@@ -293,12 +292,16 @@ class GangScheduler:
 
     async def _end_the_wait(self, key: str) -> None:
         """Its place is taken again when those before it are gone, which is an event; at some time it is given up."""
-        pods = {pod["metadata"]["uid"] for pod in self.leaving.of(key)}
+        pods = {pod["metadata"]["uid"] for pod in self._leaving(key)}
         await self.clock.sleep(LONGEST_S)
-        if key in self.feed.returning and pods & {pod["metadata"]["uid"] for pod in self.leaving.of(key)}:
-            self.leaving.give_up(key)
+        if key in self.feed.returning and pods & {pod["metadata"]["uid"] for pod in self._leaving(key)}:
+            self.leaving.give_up(self.gangs.get(*key.split("/")) or {})
             self.feed.gang(key)
             self._wake.set()
+
+    def _leaving(self, key: str) -> list[Json]:
+        pod_gang = self.gangs.get(*key.split("/"))
+        return self.leaving.of(pod_gang) if pod_gang else []
 
     async def _watch_the_wait(self, key: str, since: float) -> None:
         """When room begins and ceases to be kept for the gang, others are to be decided on anew."""

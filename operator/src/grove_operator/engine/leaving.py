@@ -1,4 +1,7 @@
-"""Pods of gangs that still hold a node on their way out: their successors may wait for their places."""
+"""Pods of gangs that still hold a node though they are no members any more: their successors may wait for their places.
+
+They are terminating, or will be as soon as the garbage collector comes to them: their gang names others in their place.
+"""
 
 from __future__ import annotations
 
@@ -14,33 +17,40 @@ class Leaving:
     """Follows the watch of (trimmed) pods."""
 
     def __init__(self) -> None:
-        self._of: dict[str, dict[str, Json]] = {}
+        self._bound: dict[str, dict[str, Json]] = {}
         self._given_up: set[str] = set()
 
     def see(self, old: Json | None, new: Json | None) -> None:
-        for pod in (old, new):
-            if pod is not None:
-                self._forget(pod)
+        if old is not None:
+            self._forget(old)
         if new is None:
             self._given_up.discard((old or {})["metadata"]["uid"])
-        elif _is_leaving(new) and new["metadata"]["uid"] not in self._given_up and (key := _gang(new)):
-            self._of.setdefault(key, {})[new["metadata"]["uid"]] = new
+        elif new["node"] and not is_over(new) and (key := _gang(new)):
+            self._bound.setdefault(key, {})[new["metadata"]["uid"]] = new
 
-    def of(self, gang: str) -> list[Json]:
-        return list(self._of.get(gang, {}).values())
+    def of(self, pod_gang: Json) -> list[Json]:
+        """Bound pods that bear the gang's label and are going, or are none of those that it names."""
+        meta = pod_gang["metadata"]
+        pods = self._bound.get(f"{meta['namespace']}/{meta['name']}")
+        if not pods:
+            return []
+        named = {r["name"] for g in pod_gang["spec"].get("podgroups") or () for r in g.get("podReferences") or ()}
+        return [
+            pod
+            for uid, pod in pods.items()
+            if uid not in self._given_up
+            and (pod["metadata"]["deletionTimestamp"] or pod["metadata"]["name"] not in named)
+        ]
 
-    def give_up(self, gang: str) -> None:
+    def give_up(self, pod_gang: Json) -> None:
         """Nobody waits any longer for those that are leaving now."""
-        self._given_up.update(self._of.pop(gang, ()))
+        self._given_up.update(pod["metadata"]["uid"] for pod in self.of(pod_gang))
 
     def _forget(self, pod: Json) -> None:
-        pods = self._of.get(_gang(pod), {})
+        key = _gang(pod)
+        pods = self._bound.get(key, {})
         if pods.pop(pod["metadata"]["uid"], None) and not pods:
-            del self._of[_gang(pod)]
-
-
-def _is_leaving(pod: Json) -> bool:
-    return bool(pod["node"] and pod["metadata"]["deletionTimestamp"]) and not is_over(pod)
+            del self._bound[key]
 
 
 def _gang(pod: Json) -> str:

@@ -229,12 +229,12 @@ def gang_of(
     pod_at: Lookup,
     assumed: Mapping[str, str],
     schedulers: Container[str],
-    leaving: Iterable[Json] = (),
+    leaving: Callable[[Json], Iterable[Json]] = lambda pod_gang: (),
 ) -> Gang:
     """The PodGang with those of its referenced pods that live. `ready`: Initialized and not being deleted.
 
-    Pods of other schedulers than these are members that nobody here binds. `leaving`: pods of the gang that still hold
-    a node on their way out; they matter where the gang takes over its own place.
+    Pods of other schedulers than these are members that nobody here binds. `leaving`: pods of a gang that still hold a
+    node on their way out; they matter where it takes over its own place.
     """
     meta, spec = pod_gang["metadata"], pod_gang.get("spec") or {}
     annotations = meta.get("annotations") or {}
@@ -255,7 +255,7 @@ def gang_of(
         groups.append(PodGroup(group["name"], minimum, members, _constraint(group)))
     bases = {pod["metadata"]["labels"].get(c.LABEL_BASE_POD_GANG) for pod in pods} - {None, meta["name"]}
     reuse = _reused(spec, meta["namespace"])
-    before = leaving if reuse == f"{meta['namespace']}/{meta['name']}" else ()
+    before = leaving(pod_gang) if reuse == f"{meta['namespace']}/{meta['name']}" else ()
     return Gang(
         namespace=meta["namespace"],
         name=meta["name"],
