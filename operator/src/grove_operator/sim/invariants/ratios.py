@@ -15,6 +15,7 @@ from grove_operator.sim.invariants.witness import (
     Invariant,
     Json,
     State,
+    condition,
     controller,
     is_active,
     is_ready,
@@ -27,7 +28,8 @@ from grove_operator.sim.invariants.witness import (
 class CoherentPartsKeepStep(Invariant):
     """Units that the operator took away for the new template, and those done, count in steps of their part.
 
-    What was lost or added meanwhile is of the new template, too, and begins no step. Done ones count at their most.
+    What was lost, recycled or added meanwhile is of the new template, too, and begins no step. Done ones count at their
+    most.
     """
 
     def __init__(self) -> None:
@@ -42,12 +44,14 @@ class CoherentPartsKeepStep(Invariant):
         generation = ((pcs or {}).get("status") or {}).get("currentGenerationHash", "")
         if change.kind == "Pod" and not label(old, GROUP):
             clique = state.get("PodClique", namespace, label(old, CLIQUE))
-            if clique and is_active(old) and label(old, HASH) != label(clique, HASH):
+            is_its_own = clique is not None and controller(old) == clique["metadata"]["uid"]
+            if clique and is_its_own and is_active(old) and label(old, HASH) != label(clique, HASH):
                 uids = self._taken.setdefault((clique["metadata"]["uid"], generation), set())
                 uids.add(old["metadata"]["uid"])
         elif change.kind == "PodClique" and label(old, GROUP):
             group = state.get("PodCliqueScalingGroup", namespace, label(old, GROUP))
-            if group and int(label(old, GROUP_REPLICA)) < group["spec"]["replicas"]:
+            is_recycled = group is not None and condition(group, "GangTerminationInProgress") == "True"
+            if group and not is_recycled and int(label(old, GROUP_REPLICA)) < group["spec"]["replicas"]:
                 self._taken.setdefault((group["metadata"]["uid"], generation), set()).add(label(old, GROUP_REPLICA))
         return ()
 
