@@ -171,8 +171,9 @@ def trigger_first(right: Any) -> Any:
 def ends_at_once(right: Any) -> Any:
     """The set's update ends when every replica was selected, done or not."""
 
-    def advanced(view: Any, before: Any, updated: Any, now: Any) -> Any:
-        return right(view, before, frozenset(range(view.template.replicas)), now)
+    def advanced(view: Any, before: Any, updated: Any, done: Any, surge: Any, now: Any) -> Any:
+        everything = frozenset(range(view.template.replicas))
+        return right(view, before, everything, everything, surge, now)
 
     return advanced
 
@@ -180,8 +181,8 @@ def ends_at_once(right: Any) -> Any:
 def surge_is_there(right: Any) -> Any:
     """The further replicas are taken for available as soon as they are wished for."""
 
-    def judged(view: Any, available: Any, updated: Any, now: Any) -> Any:
-        said = right(view, available, updated, now)
+    def judged(*args: Any, **kwargs: Any) -> Any:
+        said = right(*args, **kwargs)
         return replace(said, lacking=(), is_there=bool(said.lacking) or said.is_there)
 
     return judged

@@ -387,7 +387,7 @@ async def test_a_surge_gives_its_room_to_a_replica_that_finds_none_for_longer_th
         await s.until(lambda: s.surge.get("status") == "True")
         homes = {p["spec"]["nodeName"] for p in s.pods(0) if "nodeName" in p["spec"]}
         await s.cluster.kubelets.lose(min(homes))
-        await s.rest(60)
+        await s.rest(45)
         assert s.surge["status"] == "True"
         await s.until(lambda: s.is_ended)
         assert s.surge["reason"] == "NoRoom"

@@ -103,7 +103,8 @@ def test_one_that_finds_no_place_is_given_up_when_it_was_first_in_line_for_ten_s
         found = surge.judged(view, {0, 1}, set(), NOW)
         assert (reason(found), found.wake_after_s) == (why, wake_after_s)
     select(view, 0, 60.0)
-    assert reason(surge.judged(view, {0, 1}, set(), NOW)) == "SurgePending", "another is in line"
+    found = surge.judged(view, {0, 1}, set(), NOW)
+    assert (reason(found), found.wake_after_s) == ("SurgePending", None), "another is in line"
 
 
 def test_one_that_finds_no_place_is_not_in_line_while_pods_of_the_set_are_on_their_way_out() -> None:
@@ -154,9 +155,16 @@ def test_writes_that_can_never_succeed_end_a_surge_and_others_are_tried_again(tr
 def test_a_pod_of_the_sets_own_that_is_refused_takes_the_surge_only_after_the_progress_deadline() -> None:
     view = replace(updating(THERE), refused=(pod(0),))
     assert reason(surge.judged(view, {1, 2}, {2}, NOW)) == "SurgeAvailable"
-    stuck = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
-    view.template.obj["status"]["conditions"].append(stuck)
-    assert reason(surge.judged(view, {1, 2}, {2}, NOW)) == "NoRoom"
+    found = surge.judged(view, {1, 2}, {2}, NOW, is_stuck=True)
+    assert reason(found) == "NoRoom"
+    assert found.said is not None
+    assert "it gets the room of the surge" in found.said["message"]
+
+
+def test_one_that_stands_in_part_is_not_there_since_it_would_take_what_comes_free() -> None:
+    view = replace(updating(PENDING), refused=(pod(2),))
+    select(view, 2, 5.0)
+    assert surge.judged(view, {0, 1, 2}, {2}, NOW).lacking == (2,)
 
 
 def test_it_is_told_of_once() -> None:

@@ -27,7 +27,7 @@ from grove_operator.core.observed import SetView, Trouble
 from grove_operator.core.outcome import Outcome
 from grove_operator.core.ratio import ratios
 from grove_operator.core.revisions import revisions
-from grove_operator.core.setconditions import set_conditions
+from grove_operator.core.setconditions import EXCEEDED, set_conditions
 from grove_operator.core.settings import Settings
 from grove_operator.core.sharing import set_claims
 from grove_operator.core.startup import uses_ordering
@@ -113,7 +113,9 @@ def _status(view: SetView, now: datetime, settings: Settings) -> tuple[Json, flo
     up = {i for i in surge.indices(template) if _is_available(view, i)}
     current = {i for i in surge.indices(template) if _is_updated(view, i)}
     available, updated = len(own & up), len(own & up & current)
-    further = surge.judged(view, up, current, now)
+    said, wake_after_s = set_conditions(view, available, updated, now)
+    is_stuck = any(verdict["reason"] == EXCEEDED for verdict in said)
+    further = surge.judged(view, up, current, now, is_stuck=is_stuck)
     progress = rollout.progress(view, current, up, further, now)
     status = {
         **old,
@@ -130,7 +132,6 @@ def _status(view: SetView, now: datetime, settings: Settings) -> tuple[Json, flo
     surging = further.said if is_running(progress) else surge.ended(further)
     stale = {CONDITION_TOPOLOGY_LEVELS_UNAVAILABLE: levels, CONDITION_SURGE: surging}
     kept = [c for c in old.get("conditions") or () if stale.get(c["type"], True)]
-    said, wake_after_s = set_conditions(view, available, updated, now)
     said += [{**surging, "observedGeneration": template.obj["metadata"].get("generation", 1)}] if surging else []
     said += name_taken(view.troubles, template.obj["metadata"].get("generation", 1))
     kept = without_name_taken(kept)

@@ -21,7 +21,6 @@ from datetime import datetime
 from grove_operator.api import conditions
 from grove_operator.api.constants import (
     ANNOTATION_MAX_SURGE,
-    CONDITION_PROGRESSING,
     CONDITION_SURGE,
     LABEL_PCS_REPLICA_INDEX,
 )
@@ -73,8 +72,13 @@ def indices(template: Template) -> range:
     return range(template.replicas + surging(template))
 
 
-def judged(view: SetView, available: AbstractSet[int], updated: AbstractSet[int], now: datetime) -> Surge:
-    """`available`, `updated`: indices of replicas, further ones included. To be asked before anything is selected."""
+def judged(
+    view: SetView, available: AbstractSet[int], updated: AbstractSet[int], now: datetime, *, is_stuck: bool = False
+) -> Surge:
+    """`available`, `updated`: indices of replicas, further ones included. To be asked before anything is selected.
+
+    `is_stuck`: the set has made no progress within its deadline.
+    """
     template, before = view.template, _before(view.template)
     if not max_surge(template) or strategy(template) == ON_DELETE:
         return Surge()
@@ -84,7 +88,7 @@ def judged(view: SetView, available: AbstractSet[int], updated: AbstractSet[int]
         return Surge(before if not _lasts(before) else None)
     if before is None:
         return _begun(view, available, updated)
-    return _continued(view, available & updated, now)
+    return _continued(view, available & updated, now, is_stuck=is_stuck)
 
 
 def ended(surge: Surge) -> Json | None:
@@ -121,36 +125,38 @@ def _begun(view: SetView, available: AbstractSet[int], updated: AbstractSet[int]
     return Surge(_pending(lacking), lacking)
 
 
-def _continued(view: SetView, done: AbstractSet[int], now: datetime) -> Surge:
+def _continued(view: SetView, done: AbstractSet[int], now: datetime, *, is_stuck: bool) -> Surge:
     template = view.template
     further = tuple(range(template.replicas, template.replicas + max_surge(template)))
-    lacking = tuple(i for i in further if i not in done)
+    waiting = {replica_of(pod) for pod in view.refused}  # what is there in part would take what comes free
+    lacking = tuple(i for i in further if i not in done or i in waiting)
     refused = [pod for pod in view.refused if replica_of(pod) >= template.replicas]
     clears_in_s = (view.clears_at - now).total_seconds() + SETTLE_S if view.clears_at else 0.0
-    settles_in_s = SETTLE_S - _selected_for_s(template, now)
-    if why := _obstacle(view, refused if settles_in_s <= 0 else [], is_clearing=clears_in_s > 0):
+    settles_in_s = _settles_in_s(template, now)
+    waits = bool(refused) and clears_in_s > 0
+    is_settled = settles_in_s is not None and settles_in_s <= 0
+    found_none = view.refused if is_stuck else refused if is_settled else ()
+    if why := _obstacle(view, found_none if clears_in_s <= 0 else ()):
         return Surge(why)
-    if not lacking:
-        return Surge(_true(further), is_there=True)
-    if not refused:
-        return Surge(_pending(lacking), lacking)
-    waits = clears_in_s > 0
-    return Surge(_pending(lacking), lacking, waits=waits, wake_after_s=clears_in_s if waits else settles_in_s)
+    wake_after_s = clears_in_s if view.refused and clears_in_s > 0 else settles_in_s if refused else None
+    if lacking:
+        return Surge(_pending(lacking), lacking, waits=waits, wake_after_s=wake_after_s)
+    return Surge(_true(further), is_there=True, wake_after_s=wake_after_s)
 
 
-def _selected_for_s(template: Template, now: datetime) -> float:
-    """How long one of the further replicas is in line; 0 while none is."""
+def _settles_in_s(template: Template, now: datetime) -> float | None:
+    """When one of the further replicas will have been in line for long enough; None while none is."""
     for one in (set_progress(template) or {}).get("currentlyUpdating") or ():
         if one["replicaIndex"] >= template.replicas:
-            return (now - datetime.fromisoformat(one["updateStartedAt"])).total_seconds()
-    return 0.0
+            return SETTLE_S - (now - datetime.fromisoformat(one["updateStartedAt"])).total_seconds()
+    return None
 
 
-def _obstacle(view: SetView, refused: Sequence[Json], *, is_clearing: bool) -> Json | None:
-    """Why there can be no surge: a taken name, a quota, no place for a pod of it (`refused`: for long enough).
+def _obstacle(view: SetView, refused: Sequence[Json]) -> Json | None:
+    """Why there can be no surge: a taken name, a quota, no place for a pod (`refused`: for long enough).
 
-    Or no place for a pod of the set's own, which then gets what the surge has; that is waited for longer, because
-    each of them finds none until its predecessor is gone.
+    Of the set's own pods, which get the room of the surge, each finds none until its predecessor is gone: they are
+    waited for until nothing else moves.
     """
     taken = [trouble for trouble in view.surge_troubles if trouble.code == OWNERSHIP_CONFLICT]
     if taken:
@@ -158,15 +164,10 @@ def _obstacle(view: SetView, refused: Sequence[Json], *, is_clearing: bool) -> J
     over_quota = [trouble for trouble in view.surge_troubles if "exceeded quota" in trouble.description]
     if over_quota:
         return _false(NO_ROOM, over_quota[0].description)
-    if is_clearing:
+    if not refused:
         return None
-    if refused:
-        return _false(NO_ROOM, _told(view, refused[0]))
-    progressing = conditions.find(view.template.obj, CONDITION_PROGRESSING)
-    is_stuck = progressing is not None and progressing["reason"] == "ProgressDeadlineExceeded"
-    if view.refused and is_stuck:
-        return _false(NO_ROOM, f"{_told(view, view.refused[0])}: it gets the room of the surge")
-    return None
+    is_own = replica_of(refused[0]) < view.template.replicas
+    return _false(NO_ROOM, _told(view, refused[0]) + (": it gets the room of the surge" if is_own else ""))
 
 
 def _told(view: SetView, pod: Json) -> str:
