@@ -190,8 +190,8 @@ def trimmed_pod(pod: Json) -> Json:
 
 
 def _trimmed_condition(condition: Json) -> Json:
-    read_of = {"Ready": "lastTransitionTime", "PodScheduled": "reason"}
-    names = ("type", "status", read_of.get(condition["type"], ""))
+    read_of = {"Ready": ("lastTransitionTime",), "PodScheduled": ("reason", "message")}
+    names = ("type", "status", *read_of.get(condition["type"], ()))
     return {name: condition[name] for name in names if name in condition}
 
 

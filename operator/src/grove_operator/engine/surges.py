@@ -52,9 +52,10 @@ def _last_errors(view: SetView) -> Iterator[Trouble]:
 
 
 def _refusal(cache: Cache, template: Template, pod: Json) -> str:
-    """The scheduler's words on the gang of the pod; '' where it says nothing of gangs."""
+    """The scheduler's words on the gang of the pod, or on the pod where it says nothing of gangs."""
     gang = cache.get(POD_GANG, template.namespace, label(pod, LABEL_POD_GANG))
-    if gang is None or controller_uid(gang) != template.uid:
-        return ""
-    said = conditions.find(gang, CONDITION_PODGANG_SCHEDULED)
-    return str(said["message"]) if said and said["status"] == "False" else ""
+    is_ours = gang is not None and controller_uid(gang) == template.uid
+    said = conditions.find(gang, CONDITION_PODGANG_SCHEDULED) if is_ours else None
+    if said is None or said["status"] != "False":
+        said = conditions.find(pod, "PodScheduled")
+    return str((said or {}).get("message", ""))
