@@ -274,6 +274,7 @@ async def test_a_third_template_in_mid_update_is_tried_on_the_surge_that_is_ther
         assert s.api.find(SERVICE, "ml", "web-2")["metadata"]["uid"] == service["metadata"]["uid"]
         await s.until(ended)
         assert not touched & (s.uids(0) | s.uids(1))
+        await s.rest(5)
         assert s.replicas() == [0, 1]
         assert len(s.pods(image="z")) == 2 * PODS_OF_A_REPLICA
 
