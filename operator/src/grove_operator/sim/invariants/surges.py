@@ -71,6 +71,7 @@ class SurgesComeFirst(Invariant):
     """What an update takes first of the old pods of a replica, it takes after all further replicas were available.
 
     Available: of the new images, and as many pods Ready as each part needs, at some moment since the template changed.
+    While the set's status still speaks of the template before, that one counts: the operator knows of no other.
     """
 
     def __init__(self) -> None:
@@ -99,7 +100,8 @@ class SurgesComeFirst(Invariant):
         key = (uid, generation, label(taken, REPLICA))
         is_first = key not in self._touched
         self._touched.add(key)
-        if is_first and _surge(pcs).get("status") != "False" and (uid, generation) not in self._was_available:
+        was_available = not self._was_available.isdisjoint({(uid, generation), (uid, _noticed(pcs))})
+        if is_first and _surge(pcs).get("status") != "False" and not was_available:
             yield f"{name_of(taken)} of replica {key[2]} goes before a further replica of {name_of(pcs)} was available"
 
     def _look(self, state: State) -> None:
@@ -107,7 +109,7 @@ class SurgesComeFirst(Invariant):
             first = pcs["spec"]["replicas"]
             count = _further(pcs)
             if count and all(_is_available(state, pcs, i) for i in range(first, first + count)):
-                self._was_available.add((pcs["metadata"]["uid"], _generation(pcs)))
+                self._was_available |= {(pcs["metadata"]["uid"], said) for said in (_generation(pcs), _noticed(pcs))}
 
 
 def _further(pcs: Json) -> int:
@@ -135,6 +137,11 @@ def _begun(pcs: Json) -> str:
 def _generation(pcs: Json) -> str:
     """The images of the template: nothing else of it changes in stories."""
     return " ".join(f"{c['name']}={_images(c['spec']['podSpec'])}" for c in pcs["spec"]["template"]["cliques"])
+
+
+def _noticed(pcs: Json) -> str:
+    """The hash of the template that the operator has taken in."""
+    return str((pcs.get("status") or {}).get("currentGenerationHash"))
 
 
 def _images(pod_spec: Json) -> str:
