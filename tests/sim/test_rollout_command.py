@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
 from grove_operator.api.kinds import POD_CLIQUE_SET
 from grove_operator.cli.rollout import _follow
 from grove_operator.views.rollout import rollout_state
@@ -38,8 +42,24 @@ async def test_waiting_for_a_rollout_ends_with_it() -> None:
     async with world() as w:
         await w.apply(podcliqueset([clique("a", 2)]))
         await w.rest()
-        state = await _follow(w.api, "ml", "web", True)
+        state, _ = await _follow(w.api, "ml", "web", wait=True, say=True)
         assert state.is_done
+
+
+async def test_as_json_it_is_told_once_how_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    async with world(start_s=5.0) as w:
+        await w.apply(podcliqueset([clique("a", 2)], replicas=2))
+        await w.rest()
+        await change_image(w)
+        await w.rest(1)
+        state, pcs = await _follow(w.api, "ml", "web", wait=False, say=False)
+        told = state.to_json(pcs)
+        assert {name: told[name] for name in ("name", "namespace", "isDone", "isStuck", "isPaused")} == {
+            "name": "web", "namespace": "ml", "isDone": False, "isStuck": False, "isPaused": False,
+        }  # fmt: skip
+        assert [one["replicaIndex"] for one in told["updateProgress"]["currentlyUpdating"]] == [0]
+        assert json.loads(json.dumps(told)) == told
+        assert capsys.readouterr().out == ""
 
 
 async def test_a_rollout_that_makes_no_progress_within_its_deadline_is_stuck() -> None:
@@ -49,4 +69,5 @@ async def test_a_rollout_that_makes_no_progress_within_its_deadline_is_stuck() -
         await w.rest()
         await change_image(w, image="bad")
         await w.rest(120)
-        assert (await _follow(w.api, "ml", "web", True)).is_stuck
+        state, _ = await _follow(w.api, "ml", "web", wait=True, say=True)
+        assert state.is_stuck

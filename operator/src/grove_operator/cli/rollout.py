@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import sys
 from typing import Any
 
@@ -38,12 +39,25 @@ command.add_command(undo_command)
 @command.command()
 @target
 @click.option("--wait", is_flag=True, help="Return when it is rolled out (0) or stuck (1).")
-def status(name: str, namespace: str, kubeconfig: str | None, wait: bool) -> None:
-    """Tell how far the update is. Exit code 1: it made no progress within its deadline."""
-    follow = functools.partial(_follow, namespace=namespace, name=plain(name), wait=wait)
-    state = read_cluster(kubeconfig, follow)
-    for line in () if state.is_done else state.failure:
-        click.echo(line)
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def status(name: str, namespace: str, kubeconfig: str | None, wait: bool, output: str) -> None:
+    """Tell how far the update is. Exit code 1: it made no progress within its deadline.
+
+    As JSON it is told once: how it stands, with --wait at the end.
+
+    \b
+    Examples:
+      grove rollout status web -n ml --wait
+      grove rollout status web -n ml -o json | jq .updateProgress
+    """
+    is_text = output == "text"
+    follow = functools.partial(_follow, namespace=namespace, name=plain(name), wait=wait, say=is_text)
+    state, pcs = read_cluster(kubeconfig, follow)
+    if not is_text:
+        click.echo(json.dumps(state.to_json(pcs), indent=2))
+    elif not state.is_done:
+        for line in state.failure:
+            click.echo(line)
     sys.exit(1 if state.is_stuck else 0)
 
 
@@ -74,26 +88,28 @@ def _annotate(name: str, namespace: str, kubeconfig: str | None, value: str | No
     click.echo(f"podcliqueset {plain(name)} {done}" if changed else f"podcliqueset {plain(name)} is {done} already")
 
 
-async def _follow(api: KubeApi, namespace: str, name: str, wait: bool) -> RolloutState:
+async def _follow(api: KubeApi, namespace: str, name: str, wait: bool, say: bool) -> tuple[RolloutState, Json]:
     live = await api.get(POD_CLIQUE_SET, namespace, name)
-    state = _say(None, live)
+    state = _told(None, live, say=say)
     where: dict[str, Any] = {"namespace": namespace, "field_selector": f"metadata.name={name}"}
+    version = live["metadata"]["resourceVersion"]
     while wait and not (state.is_done or state.is_stuck):
-        async for event in api.watch(POD_CLIQUE_SET, live["metadata"]["resourceVersion"], **where):
-            live = event.object
+        async for event in api.watch(POD_CLIQUE_SET, version, **where):
+            version = event.object["metadata"]["resourceVersion"]
             if event.type == "DELETED":
                 raise click.ClickException(f"podcliqueset {name} was deleted")
             if event.type != "BOOKMARK":
-                state = _say(state, live)
+                live, state = event.object, _told(state, event.object, say=say)
             if state.is_done or state.is_stuck:
                 break
-    return state
+    return state, live
 
 
-def _say(before: RolloutState | None, pcs: Json) -> RolloutState:
+def _told(before: RolloutState | None, pcs: Json, *, say: bool) -> RolloutState:
+    """The state now; what is other than before is said."""
     state = rollout_state(pcs)
-    if before is None or state.sentence != before.sentence:
+    if say and (before is None or state.sentence != before.sentence):
         click.echo(state.sentence)
-    if state.surge and (before is None or state.surge != before.surge):
+    if say and state.surge and (before is None or state.surge != before.surge):
         click.echo(state.surge)
     return state

@@ -24,6 +24,20 @@ class RolloutState:
     failure: tuple[str, ...] = ()
     surge: str = ""
 
+    def to_json(self, pcs: Json) -> Json:
+        """For programs: what the sentences say, and the set's own progress. `surge` and `lastFailure` may be empty."""
+        return {
+            "name": pcs["metadata"]["name"],
+            "namespace": pcs["metadata"]["namespace"],
+            "isDone": self.is_done,
+            "isStuck": self.is_stuck,
+            "isPaused": is_paused(pcs),
+            "message": self.sentence,
+            "surge": self.surge.removeprefix("surge: "),
+            "lastFailure": list(self.failure),
+            "updateProgress": (pcs.get("status") or {}).get("updateProgress"),
+        }
+
 
 def rollout_state(pcs: Json) -> RolloutState:
     return replace(_state(pcs), failure=tuple(_failure(pcs)), surge=_surge(pcs))
