@@ -18,13 +18,14 @@ from grove_operator.api.kinds import (
     POD_GANG_SET,
     VALIDATING_WEBHOOKS,
     Json,
+    Kind,
 )
 from grove_operator.api.validation import (
     advise_podcliqueset,
     validate_clustertopologybinding,
     validate_podcliqueset,
 )
-from grove_operator.engine.ports import ApiError
+from grove_operator.engine.ports import ApiError, Conflict
 from grove_operator.kube.client import HttpKubeApi
 from grove_operator.localcluster.tools import locate
 from tests.conformance.grove.accepted import DEFAULTS, WARNINGS, Advised, Default, at, bare
@@ -140,13 +141,24 @@ async def submitted(api: HttpKubeApi, row: Row) -> Json:
     if row.old is None:
         return await api.raw("POST", kind.path(namespace), body=row.obj, params=STRICT)
     name = "".join(c if c.isalnum() else "-" for c in row.rule.lower())[:20].strip("-")
-    stored = await api.create(kind, namespace, bent(row.old, ("metadata.name", name), ("spec.replicas", 0)))
+    await api.create(kind, namespace, bent(row.old, ("metadata.name", name), ("spec.replicas", 0)))
     try:
-        live = {"name": name, "resourceVersion": stored["metadata"]["resourceVersion"]}
-        obj = {**row.obj, "metadata": {**row.obj["metadata"], **live}}
-        return await api.raw("PUT", kind.path(namespace, name), body=obj, params=STRICT)
+        return await _changed(api, kind, namespace, name, row)
     finally:
         await api.delete(kind, namespace, name)
+
+
+async def _changed(api: HttpKubeApi, kind: Kind, namespace: str | None, name: str, row: Row) -> Json:
+    """Again when the operator wrote its status between reading and changing."""
+    for _ in range(10):
+        stored = await api.get(kind, namespace, name)
+        live = {"name": name, "resourceVersion": stored["metadata"]["resourceVersion"]}
+        obj = {**row.obj, "metadata": {**row.obj["metadata"], **live}}
+        try:
+            return await api.raw("PUT", kind.path(namespace, name), body=obj, params=STRICT)
+        except Conflict:
+            continue
+    raise AssertionError(f"{name} is written all the time")
 
 
 @pytest.mark.needs_tools
