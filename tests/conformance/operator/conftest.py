@@ -17,6 +17,7 @@ def killable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     folder = request.node.getparent(pytest.Dir)
     if CLUSTER not in folder.stash:
         stack = ExitStack()
+        stack.callback(lambda: folder.stash.__delitem__(CLUSTER))  # the folder may be entered again
         folder.addfinalizer(stack.close)
         folder.stash[CLUSTER] = stack.enter_context(killable_cluster(tmp_path_factory.mktemp("killable"), QUICK_LEASE))
     return folder.stash[CLUSTER]
