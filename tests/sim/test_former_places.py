@@ -49,6 +49,11 @@ async def apply(it: SimCluster, pcs: Json) -> None:
     await it.clock.advance(60)
 
 
+async def apply_rival(it: SimCluster, pcs: Json) -> None:
+    """Another set, which finds no room."""
+    await apply(it, {**pcs, "metadata": {**pcs["metadata"], "name": "rival"}})
+
+
 async def change(it: SimCluster, *names: str) -> None:
     """Another image for the named cliques."""
     (web,) = (pcs for pcs in it.api.objects(POD_CLIQUE_SET) if pcs["metadata"]["name"] == "web")
@@ -127,10 +132,8 @@ async def test_the_gang_names_itself_as_the_one_whose_place_it_takes_over() -> N
 async def test_a_gang_that_waits_for_room_does_not_get_the_place_of_one_that_is_updated() -> None:
     async with cluster(racks=2) as it:
         await apply(it, decode())
-        rival = decode(replicas=1)
-        rival["metadata"]["name"] = "rival"
         before = racks(it)
-        await apply(it, rival)
+        await apply_rival(it, decode(replicas=1))
         await change(it, "l", "w")
         await updated(it)
         assert racks(it) == before
@@ -142,10 +145,8 @@ async def test_a_gang_that_waits_for_room_does_not_get_the_place_of_one_that_is_
 async def test_room_that_comes_free_in_part_is_kept_until_all_of_the_gang_can_go_back() -> None:
     async with cluster(racks=2, spread_s=60.0) as it:
         await apply(it, decode())
-        rival = podcliqueset([clique("a", 1, podSpec=gpus(8))])
-        rival["metadata"]["name"] = "rival"
         before = racks(it)
-        await apply(it, rival)
+        await apply_rival(it, podcliqueset([clique("a", 1, podSpec=gpus(8))]))
         await change(it, "l", "w")
         await updated(it)
         assert racks(it) == before

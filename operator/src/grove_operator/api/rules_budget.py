@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from grove_operator.api.constants import ANNOTATION_MAX_SURGE
 from grove_operator.api.duration import duration_s
 from grove_operator.api.faults import Advice, Fault, path
 from grove_operator.api.podcliqueset import PodCliqueSet, RollingUpdate
-from grove_operator.api.syntax import is_label_key
+from grove_operator.api.syntax import is_label_key, positive_count
 
 TEMPLATE = "spec.template"
 SPREAD = "spec.replicaSpreadConstraints"
@@ -52,7 +51,7 @@ def _budget_faults(field: str, budget: RollingUpdate, strategy: str, min_availab
 def surge_faults(pcs: PodCliqueSet) -> Iterator[Fault]:
     """The annotation that asks for further replicas during an update is a positive number."""
     said = _max_surge(pcs)
-    if said is not None and not re.fullmatch(r"[1-9][0-9]{0,3}", said, re.ASCII):
+    if said is not None and not positive_count(said):
         fact = f"{said!r} is not a number from 1 to 9999"
         yield Fault(SURGE, "Invalid", fact, 'write it like "1", or remove it')
 

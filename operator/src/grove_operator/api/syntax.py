@@ -11,6 +11,7 @@ from grove_operator.api.faults import Fault, path
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
 _SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
 _QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?\Z")
+_COUNT = re.compile(r"[1-9][0-9]{0,3}\Z")
 _ENV_NAME = re.compile(r"[ -<>-~]+\Z")
 
 
@@ -28,6 +29,11 @@ def is_label_key(text: str) -> bool:
     """`[prefix/]name`: a DNS subdomain, and at most 63 letters, digits, - _ . between two letters or digits."""
     prefix, slash, name = text.rpartition("/")
     return (not slash or is_dns_subdomain(prefix)) and len(name) <= 63 and bool(_QUALIFIED.match(name))
+
+
+def positive_count(text: str) -> int:
+    """A number from 1 to 9999 in plain digits; 0 for everything else."""
+    return int(text) if _COUNT.match(text) else 0
 
 
 def name_fault(field: str, name: str) -> Fault | None:

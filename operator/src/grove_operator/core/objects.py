@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from grove_operator.api.kinds import Json, Kind
 from grove_operator.api.labels import object_labels
+
+NAMES_IN_A_MESSAGE = 5
 
 
 def owner_reference(owner: Mapping[str, Any]) -> Json:
@@ -57,6 +59,11 @@ def timestamp_of(moment: datetime) -> str:
 
 def is_terminating(obj: Mapping[str, Any]) -> bool:
     return "deletionTimestamp" in obj["metadata"]
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few of many names, for a message."""
+    return ", ".join(names[:NAMES_IN_A_MESSAGE]) + (", ..." if len(names) > NAMES_IN_A_MESSAGE else "")
 
 
 def label(obj: Mapping[str, Any], key: str) -> str:

@@ -26,13 +26,13 @@ from grove_operator.api.constants import (
 from grove_operator.api.duration import duration_s
 from grove_operator.api.kinds import Json
 from grove_operator.core.availability import is_breached
+from grove_operator.core.objects import listed
 from grove_operator.core.observed import SetView
 from grove_operator.core.template import Template
 
 PROGRESS_DEADLINE_S = 600.0
 """As for Deployments, where no part of the template names its own."""
 EXCEEDED = "ProgressDeadlineExceeded"
-NAMES_IN_A_MESSAGE = 5
 
 
 def set_conditions(view: SetView, available: int, updated: int, now: datetime) -> tuple[list[Json], float | None]:
@@ -75,8 +75,8 @@ def _degraded(view: SetView, stuck: str | None) -> tuple[bool, str, str]:
         return True, "SyncFailed", "; ".join(sorted({trouble.description for trouble in view.troubles}))[:1000]
     broken = sorted(name for name, clique in view.cliques.items() if is_breached(clique))
     if broken:
-        names = ", ".join(broken[:NAMES_IN_A_MESSAGE]) + (", ..." if len(broken) > NAMES_IN_A_MESSAGE else "")
-        return True, "MinAvailableBreached", f"fewer than minAvailable pods work in {len(broken)} PodCliques: {names}"
+        text = f"fewer than minAvailable pods work in {len(broken)} PodCliques: {listed(broken)}"
+        return True, "MinAvailableBreached", text
     return (True, EXCEEDED, stuck) if stuck else (False, "AsExpected", "no part that worked before is broken")
 
 

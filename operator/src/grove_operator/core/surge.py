@@ -12,7 +12,6 @@ and stays to be read until the next one begins. Further replicas exist while, an
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from grove_operator.api.constants import (
     LABEL_PCS_REPLICA_INDEX,
 )
 from grove_operator.api.kinds import Json
+from grove_operator.api.syntax import positive_count
 from grove_operator.core.objects import label
 from grove_operator.core.observed import OWNERSHIP_CONFLICT, SetView
 from grove_operator.core.outcome import EventSpec
@@ -58,8 +58,7 @@ class Surge:
 
 def max_surge(template: Template) -> int:
     """0 where the annotation is absent, or is not what admission lets pass."""
-    text = template.annotations.get(ANNOTATION_MAX_SURGE, "")
-    return int(text) if re.fullmatch(r"[1-9][0-9]{0,3}", text, re.ASCII) else 0
+    return positive_count(template.annotations.get(ANNOTATION_MAX_SURGE, ""))
 
 
 def surging(template: Template) -> int:

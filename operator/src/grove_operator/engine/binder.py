@@ -292,10 +292,11 @@ class GangScheduler:
 
     async def _end_the_wait(self, key: str) -> None:
         """Its place is taken again when those before it are gone, which is an event; at some time it is given up."""
-        pods = {pod["metadata"]["uid"] for pod in self._leaving(key)}
+        before = {pod["metadata"]["uid"] for pod in self._leaving(key)}
         await self.clock.sleep(LONGEST_S)
-        if key in self.feed.returning and pods & {pod["metadata"]["uid"] for pod in self._leaving(key)}:
-            self.leaving.give_up(self.gangs.get(*key.split("/")) or {})
+        now = {pod["metadata"]["uid"] for pod in self._leaving(key)}
+        if key in self.feed.returning and before & now:
+            self.leaving.give_up(now)
             self.feed.gang(key)
             self._wake.set()
 

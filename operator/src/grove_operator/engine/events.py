@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from grove_operator.api.kinds import POD, POD_CLIQUE, POD_CLIQUE_SET, SCALING_GROUP, Json
+from grove_operator.core.objects import listed
 from grove_operator.core.outcome import EventSpec
 from grove_operator.engine.executor import Result
 from grove_operator.engine.plan import Create, Delete
@@ -27,7 +28,6 @@ COMPONENTS = {
 }
 REASONS = {POD.kind: "Pod", "PodClique": "PodClique", "PodCliqueScalingGroup": "PodCliqueScalingGroup"}
 REASONS["PodGang"] = "PodGang"
-NAMES_IN_A_MESSAGE = 5
 SAME_NEWS_S = 600.0
 
 
@@ -42,10 +42,9 @@ def news(owner: Json, results: Iterable[Result]) -> Iterator[EventSpec]:
         told.setdefault((action.key.kind, verb, result.is_done), []).append(result)
     for (kind, verb, is_done), some in told.items():
         names = [result.action.key.name for result in some]
-        shown = ", ".join(names[:NAMES_IN_A_MESSAGE]) + (", ..." if len(names) > NAMES_IN_A_MESSAGE else "")
         reason = f"{REASONS[kind]}{_grove_verb(owner, kind, verb)}{'Successful' if is_done else 'Failed'}"
         why = "" if is_done else f": {some[0].trouble.description if some[0].trouble else ''}"
-        yield EventSpec(owner, reason, f"{verb}d {len(names)} {kind} ({shown}){why}"[:1000], not is_done)
+        yield EventSpec(owner, reason, f"{verb}d {len(names)} {kind} ({listed(names)}){why}"[:1000], not is_done)
 
 
 def _grove_verb(owner: Json, kind: str, verb: str) -> str:

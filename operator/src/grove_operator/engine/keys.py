@@ -52,7 +52,7 @@ from grove_operator.core.objects import is_terminating, label
 from grove_operator.core.ratio import SETTLE_S
 from grove_operator.core.sharing import external_templates
 from grove_operator.core.strategy import COHERENT
-from grove_operator.core.surge import indices
+from grove_operator.core.surge import indices, surging_word
 from grove_operator.core.template import Template
 from grove_operator.core.topology import topology_name
 from grove_operator.engine.cache import Cache
@@ -198,13 +198,11 @@ def _all_of(cache: Cache, obj: Json) -> Iterator[Asked]:
 def _rollout(pcs: Json | None) -> tuple[object, ...]:
     status = (pcs or {}).get("status") or {}
     progress = status.get("updateProgress") or {}
-    surge = conditions.find(pcs, CONDITION_SURGE)
-    further = (surge["status"], surge["reason"]) if surge else None
     return (
         status.get("currentGenerationHash"),
         progress.get("updateEndedAt"),
         progress.get("currentlyUpdating"),
-        further,
+        surging_word(conditions.find(pcs, CONDITION_SURGE)),
     )
 
 

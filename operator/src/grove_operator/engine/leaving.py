@@ -5,6 +5,8 @@ They are terminating, or will be as soon as the garbage collector comes to them:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from grove_operator.api.constants import LABEL_POD_GANG
 from grove_operator.api.kinds import Json
 from grove_operator.engine.scheduling_view import is_over
@@ -42,9 +44,9 @@ class Leaving:
             and (pod["metadata"]["deletionTimestamp"] or pod["metadata"]["name"] not in named)
         ]
 
-    def give_up(self, pod_gang: Json) -> None:
-        """Nobody waits any longer for those that are leaving now."""
-        self._given_up.update(pod["metadata"]["uid"] for pod in self.of(pod_gang))
+    def give_up(self, uids: Iterable[str]) -> None:
+        """Nobody waits any longer for these."""
+        self._given_up.update(uids)
 
     def _forget(self, pod: Json) -> None:
         key = _gang(pod)

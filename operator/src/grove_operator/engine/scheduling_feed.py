@@ -131,10 +131,9 @@ class Feed:
             self.solver.drop(key)
             for memory in (self.refusals, self.scores, self.waiting_since):
                 memory.pop(key, None)
-            self._is_back(key)
         elif gang != before:
             self.solver.put(gang)
-        if gang is not None and not waits(gang):
+        if gang is None or not waits(gang):
             self._is_back(key)
         if gang == before:
             return

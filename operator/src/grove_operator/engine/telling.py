@@ -18,6 +18,7 @@ from typing import Any
 
 from grove_operator.api.constants import LABEL_POD_GANG, LABEL_SCHEDULER_NAME
 from grove_operator.api.kinds import EVENT, POD, POD_GANG, Json
+from grove_operator.core.objects import listed
 from grove_operator.engine import scheduling_status as status
 from grove_operator.engine import scheduling_view as view
 from grove_operator.engine.binding import BACKOFF_MIN_S
@@ -36,7 +37,6 @@ BUSY = 20
 HOLD_S = 2.0
 LONGEST_HOLD_S = 10.0
 """While bindings wait for their turn, words about what is bound already wait, too: for so long at most."""
-NODES_IN_A_MESSAGE = 5
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 
@@ -176,10 +176,9 @@ class Teller:
         if pod_gang is None:
             return
         nodes = sorted({pod["node"] for pod in leaving})
-        shown = ", ".join(nodes[:NODES_IN_A_MESSAGE]) + (", ..." if len(nodes) > NODES_IN_A_MESSAGE else "")
         message = (
-            f"podgang {name}: waits until {len(leaving)} of its former pods are gone from {shown}, to go back to the "
-            f"domain that they had; after {LONGEST_S:g} s it goes where there is room"
+            f"podgang {name}: waits until {len(leaving)} of its former pods are gone from {listed(nodes)}, to go back "
+            f"to the domain that they had; after {LONGEST_S:g} s it goes where there is room"
         )
         event = self._warning(pod_gang, POD_GANG.kind, POD_GANG.api_version, message, reason=status.RETURNS)
         self.spawn(self._create({**event, "type": "Normal"}))

@@ -32,11 +32,11 @@ def former_rows(gang: Gang, row_of: Mapping[str, int]) -> dict[str, int]:
 
 
 def should_wait(gang: Gang, tree: Scope, lookahead: Scope | None, search: Search, liking: Liking) -> bool:
-    """Leaves the table as it was."""
+    """Asked of a gang with pods on their way out. Leaves the table as it was."""
     table = search.table
     former = former_rows(gang, table.row)
     scopes = constrained(tree)
-    if not former or not gang.leaving or not any(_had(scope, former, search) for scope in scopes):
+    if not former or not any(_had(scope, former, search) for scope in scopes):
         return False
     mark = table.mark()
     now = search.place(tree, lookahead, liking)
