@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from grove_operator.api import conditions
-from grove_operator.api.kinds import EVENT, NODE, POD, POD_CLIQUE_SET, POD_GANG, Json
+from grove_operator.api.kinds import EVENT, NODE, POD, POD_CLIQUE, POD_CLIQUE_SET, POD_GANG, Json
 from grove_operator.engine.leaving import LONGEST_S
+from grove_operator.engine.vacated import AWAITED_S
 from grove_operator.sim.cluster import SimCluster
 from grove_operator.sim.kubelets import RACK, Fleet
 from tests.sim.shapes import clique, group, podcliqueset
@@ -140,6 +141,44 @@ async def test_a_gang_that_waits_for_room_does_not_get_the_place_of_one_that_is_
         await it.api.patch(POD_CLIQUE_SET, "ml", "web", {"spec": {"replicas": 0}})
         await it.clock.advance(60)
         assert len(racks(it)["rival-0-dec-0-l"]) == 1
+
+
+@pytest.mark.parametrize("ends_s", [0.0, 0.3, ENDS_S])
+@pytest.mark.parametrize("least", [1, 2])
+@pytest.mark.parametrize("how", ["required", None])
+async def test_pod_by_pod_an_update_keeps_its_places_from_one_that_waits(
+    how: str | None, least: int, ends_s: float
+) -> None:
+    """Also what it has beyond its minima, also where it asks for no level, also where pods are gone at once."""
+    async with cluster(racks=2, ends_s=ends_s) as it:
+        cliques = [clique(name, 2, least, podSpec=gpus(8)) for name in ("l", "w")]
+        of_rack = {"topologyConstraint": in_a_rack(how)} if how else {}
+        await apply(it, podcliqueset([c | of_rack for c in cliques]))
+        before = racks(it)
+        await apply_rival(it, podcliqueset([clique("a", 1, podSpec=gpus(8))]))
+        await change(it, "l", "w")
+        await updated(it)
+        assert racks(it) == before
+
+
+async def test_a_place_is_kept_for_seconds_only_when_nobody_follows() -> None:
+    async with cluster(racks=1, ends_s=0.0) as it:
+        await apply(it, podcliqueset([clique("a", 2, 1, podSpec=gpus(8))]))
+        await apply_rival(it, podcliqueset([clique("a", 1, podSpec=gpus(8))]))
+        await it.api.patch(POD_CLIQUE, "ml", "web-0-a", {"spec": {"replicas": 1}})
+        began = it.clock.monotonic()
+        await it.clock.run_until(lambda: "rival-0-a" in racks(it))
+        assert it.clock.monotonic() - began < AWAITED_S + 2
+
+
+async def test_a_set_that_is_deleted_leaves_its_room_at_once() -> None:
+    async with cluster(racks=1, ends_s=0.0) as it:
+        await apply(it, podcliqueset([clique("a", 2, 1, podSpec=gpus(8))]))
+        await apply_rival(it, podcliqueset([clique("a", 1, podSpec=gpus(8))]))
+        began = it.clock.monotonic()
+        await it.api.delete(POD_CLIQUE_SET, "ml", "web")
+        await it.clock.run_until(lambda: "rival-0-a" in racks(it))
+        assert it.clock.monotonic() - began < AWAITED_S
 
 
 async def test_room_that_comes_free_in_part_is_kept_until_all_of_the_gang_can_go_back() -> None:

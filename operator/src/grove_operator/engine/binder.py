@@ -39,6 +39,7 @@ from grove_operator.engine.recording import Record, record
 from grove_operator.engine.scheduling_feed import DRAIN_S, STARVING_S, Feed, is_simple, waits
 from grove_operator.engine.scheduling_zones import trim_report
 from grove_operator.engine.telling import Stores, Teller
+from grove_operator.engine.vacated import AWAITED_S, Vacated
 from grove_operator.scheduler.model import Assignment, Decision, Gang, Policy
 from grove_operator.scheduler.solve import schedule
 
@@ -87,6 +88,7 @@ class GangScheduler:
         self.synced = asyncio.Event()
         self.feed = Feed(policy)
         self.leaving = Leaving()
+        self.vacated = Vacated()
         self.nodes = Informer(api, clock, NODE, self._node_changed, trim=view.trim_node)
         self.claims = Informer(api, clock, PERSISTENT_VOLUME_CLAIM, self._volume_changed, trim=view.trim_claim)
         self.volumes = Informer(api, clock, PERSISTENT_VOLUME, self._volume_changed, trim=view.trim_volume)
@@ -199,9 +201,10 @@ class GangScheduler:
     def _pod_changed(self, old: Json | None, new: Json | None) -> None:
         pod = new or old or {}
         meta = pod["metadata"]
-        self.feed.usage.observe(old, new)
-        self.leaving.see(old, new)
         gang = meta["labels"].get(LABEL_POD_GANG)
+        if new is not None or not gang or not self._keep_place(f"{meta['namespace']}/{gang}", pod):
+            self.feed.usage.observe(old, new)
+            self.leaving.see(old, new)
         if new is None:
             self.teller.forget_pod(meta["uid"])
         if gang or pod["scheduler"] in self.names:
@@ -211,6 +214,24 @@ class GangScheduler:
                 self.feed.gang(key)
             self._touch(key)
         elif self.feed.usage.changed:
+            self._wake.set()
+
+    def _keep_place(self, key: str, pod: Json) -> bool:
+        kept = self.vacated.see(key, pod, self.gangs.get(*key.split("/")))
+        if kept is not None:
+            self.leaving.see(pod, kept)
+            self._spawn(self._await_successor(key, kept))
+        return kept is not None
+
+    async def _await_successor(self, key: str, gone: Json) -> None:
+        await self.clock.sleep(AWAITED_S)
+        self._let_go(key, gone)
+
+    def _let_go(self, key: str, gone: Json | None = None) -> None:
+        for pod in self.vacated.let_go(key, gone):
+            self.feed.usage.observe(pod, None)
+            self.leaving.see(pod, None)
+            self.feed.gang(key)
             self._wake.set()
 
     def _touch(self, key: str) -> None:
@@ -223,6 +244,9 @@ class GangScheduler:
     async def _decide(self) -> None:
         if self.trimmer.has_news:
             self._look_again()
+        for key in self.vacated.among(self._touched):
+            if self.vacated.is_followed(key, self._gang_at(key)):
+                self._let_go(key)
         async with self._solving:
             self.feed.refresh(self._gang_at)
             now = self.clock.monotonic()

@@ -5,7 +5,7 @@
         └─ only there, once they are gone, it stands as well                  it waits, and others don't get that room
 
 "A domain it had" is one of the level that a scope wishes for (`preferred`, else `required`), and so for each scope.
-Where no level is wished for any node will do, and nothing waits.
+Where no level is wished for any node will do, and it waits only when there is none.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def should_wait(gang: Gang, tree: Scope, lookahead: Scope | None, search: Search
     table = search.table
     former = former_rows(gang, table.row)
     scopes = constrained(tree)
-    if not former or not any(_had(scope, former, search) for scope in scopes):
+    if not any(m.key in former for leaf in tree.leaves() for m in leaf.needed):
         return False
     mark = table.mark()
     now = search.place(tree, lookahead, liking)

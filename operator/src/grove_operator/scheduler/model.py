@@ -132,6 +132,11 @@ class Member:
         return f"{self.namespace}/{self.name}"
 
 
+def comes_later(member: Member) -> bool:
+    """Sorts members of a podgroup: those that follow others have their turn first."""
+    return member.former is None
+
+
 @dataclass(frozen=True, slots=True)
 class PodGroup:
     name: str

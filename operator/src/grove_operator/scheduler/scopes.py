@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from grove_operator.scheduler.lanes import NOTHING, Demand, Lanes, Need
-from grove_operator.scheduler.model import Constraint, Gang, Member, PodGroup
+from grove_operator.scheduler.model import Constraint, Gang, Member, PodGroup, comes_later
 from grove_operator.scheduler.nodes import NodeTable, Shape
 from grove_operator.scheduler.topology import TopologyIndex
 
@@ -236,6 +236,8 @@ class _Builder:
             coming.append(member)
             if gated or not member.is_gated:
                 waiting.append(member)
+        if gang.reuse:
+            waiting.sort(key=comes_later)
         missing = max(group.minimum - bound, 0)
         leaf.needed, leaf.extras = waiting[:missing], waiting[missing:]
         if self.wanted is not None:

@@ -1,7 +1,7 @@
 """`schedule(snapshot, gangs, policy)`: which pod goes to which node, or why not. Pure and deterministic.
 
     minima of every gang, base gangs before the scaled ones of the same priority    all of a gang or nothing
-    those whose pods follow others come first, and may wait for their former place (`home`)
+    those whose pods follow others come first, with what they had beyond minima, and may wait for that place (`home`)
     then members beyond the minima, in the same order                               as many as fit in the gang's domains
 
 The order of nodes, gangs and pods in the input doesn't matter: all are sorted by what they are.
@@ -11,6 +11,7 @@ The order of nodes, gangs and pods in the input doesn't matter: all are sorted b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -20,7 +21,17 @@ from grove_operator.scheduler.drain import hosts_to_drain
 from grove_operator.scheduler.home import former_rows, should_wait
 from grove_operator.scheduler.liking import NONE as NO_LIKING
 from grove_operator.scheduler.liking import PACK, Liking, replicas_per_domain
-from grove_operator.scheduler.model import Assignment, Decision, Gang, Member, Policy, Refusal, Score, Snapshot
+from grove_operator.scheduler.model import (
+    Assignment,
+    Decision,
+    Gang,
+    Member,
+    Policy,
+    Refusal,
+    Score,
+    Snapshot,
+    comes_later,
+)
 from grove_operator.scheduler.nodes import Ints
 from grove_operator.scheduler.polish import polished
 from grove_operator.scheduler.refusal import explain, proved, unsupported
@@ -57,6 +68,8 @@ class Solver:
         self.scores: list[Score] = []
         self._held: dict[str, list[tuple[Ints, Ints]]] = {}
         """By gang that waits to go back: rows that nobody else gets in this decision, and what is kept there."""
+        self._going_back: set[tuple[str, str]] = set()
+        """Gang and podgroup of which members beyond the minimum wait to go back."""
         self._hopeless: dict[tuple[object, ...], bool] = {}
         """Gangs refused by this decision, by what they ask for: is it proven? Room only gets less within a decision."""
 
@@ -102,9 +115,9 @@ class Solver:
         order = sorted((g for key in keys if (g := self.gangs[key]).ready and g.is_complete), key=turn)
         first = self.gangs.get(starving or "")
         before = [g for g in order if first is None or turn(g) <= turn(first)]
-        placed = [g for g in before if self._place_minima(g)]
+        placed = self._place_in_turn(before)
         if first is None or not self._keep_room(first, order[len(before) :], placed):
-            placed += [g for g in order[len(before) :] if self._place_minima(g)]
+            placed += self._place_in_turn(order[len(before) :])
             self._place_extras(placed)
         for rows, kept in (entry for entries in self._held.values() for entry in entries):
             self.cluster.table.release(rows, kept)
@@ -124,7 +137,7 @@ class Solver:
             return False
         rows = hosts_to_drain(search, tree)
         kept = self.cluster.table.hold(rows)
-        placed += [g for g in later if self._place_minima(g)]
+        placed += self._place_in_turn(later)
         self._place_extras(placed)
         self.cluster.table.release(rows, kept)
         return True
@@ -148,6 +161,20 @@ class Solver:
         self.scores.append(Score(gang.key, solution.score))
         self._record(gang, solution.placed, is_minimum=True)
         return Decision(tuple(self.assignments), (), tuple(self.scores))
+
+    def _place_in_turn(self, order: Sequence[Gang]) -> list[Gang]:
+        """Minima one after the other; those that stand.
+
+        What gangs had beyond their minima before an update is theirs as well: it comes before minima of their priority
+        that never had a place, or else a gang that waits for room gets one pod after the other of one that is updated.
+        """
+        placed: list[Gang] = []
+        for (_, returns), some in groupby(order, lambda gang: (gang.priority, gang.returns)):
+            stand = [gang for gang in some if self._place_minima(gang)]
+            if returns:
+                self._place_followers(stand)
+            placed += stand
+        return placed
 
     def _place_minima(self, gang: Gang) -> bool:
         """Places what is missing of the gang's minima, all or nothing; True when the minima stand."""
@@ -268,15 +295,26 @@ class Solver:
                 refused = [m for m in extras if m.needs.unsupported]
                 if refused:
                     self.refusals.append(unsupported(gang, refused[0], f"podgroup {group.name}", is_extra=True))
-                if len(extras) > len(refused) and not self._extras_go_back(gang, group.name, len(extras)):
+                if len(extras) > len(refused) and (gang.key, group.name) not in self._going_back:
                     waiting.append((gang, group.name, [m for m in extras if not m.needs.unsupported]))
         if not waiting or self._place_all(waiting):
             return
         while waiting:
             waiting = [entry for entry in waiting if self._place_next(*entry)]
 
+    def _place_followers(self, gangs: Sequence[Gang]) -> None:
+        """Members beyond the minima that follow others. Who finds no place is told so in the turn of all extras."""
+        for gang in gangs:
+            for group in gang.podgroups:
+                count = sum(m.former is not None and not m.needs.unsupported for m in self._extras(gang, group.name))
+                if count and self._extras_go_back(gang, group.name, count):
+                    self._going_back.add((gang.key, group.name))
+                elif count and not self._place_members(gang, group.name, count):
+                    while count and self._place_members(gang, group.name, 1):
+                        count -= 1
+
     def _extras_go_back(self, gang: Gang, name: str, count: int) -> bool:
-        if not gang.returns or not gang.leaving:
+        if not gang.leaving:
             return False
         search, tree = self._prepare(gang, self.family(gang), {name: count})
         return self._goes_back(gang, tree, None, search)
@@ -284,7 +322,8 @@ class Solver:
     def _extras(self, gang: Gang, name: str) -> list[Member]:
         group = next(g for g in gang.podgroups if g.name == name)
         placed = self.where.get(gang.key, NOWHERE)
-        return [m for m in group.members if m.node is None and not m.is_gated and m.key not in placed]
+        found = [m for m in group.members if m.node is None and not m.is_gated and m.key not in placed]
+        return sorted(found, key=comes_later)
 
     def _place_all(self, waiting: Sequence[tuple[Gang, str, list[Member]]]) -> bool:
         table = self.cluster.table
