@@ -27,7 +27,8 @@ from grove_operator.core import (
     termination,
     updates,
 )
-from grove_operator.engine import binder, executor, plan, reconcilers
+from grove_operator.engine import binder, executor, plan, reconcilers, vacated
+from grove_operator.scheduler import kept, solve
 from grove_operator.sim.rehearsal import Verdict, rehearse
 from grove_operator.sim.story import Story
 
@@ -202,6 +203,14 @@ def tried_for_ever(right: Any) -> Any:
     return before
 
 
+def never_vacated(right: Any) -> Any:
+    return lambda self, key, pod, pod_gang, assumed=None: None
+
+
+def never_followed(right: Any) -> Any:
+    return lambda self, gangs: None
+
+
 MUTANTS = (
     Mutant(
         "no-gang-termination",
@@ -274,6 +283,24 @@ MUTANTS = (
         "surge-tried-for-ever", "a surge without room is begun again", ((surge, "_before", tried_for_ever),), ("surge",)
     ),
     Mutant("surge-stays", "further replicas outlive the update", ((replica, "indices", always_surging),), ("surge",)),
+    Mutant(
+        "gone-is-free",
+        "a place is anybody's from the end of a pod until its successor is there",
+        ((vacated.Vacated, "see", never_vacated),),
+        ("crowded-quick",),
+    ),
+    Mutant(
+        "followers-wait-their-turn",
+        "what a gang had beyond its minima comes after the minima of those that never had a place",
+        ((solve.Solver, "_place_followers", never_followed),),
+        ("crowded",),
+    ),
+    Mutant(
+        "nothing-is-kept",
+        "a gang that waits to go back keeps no room until there is enough",
+        ((kept.Kept, "keep", always(None)),),
+        ("crowded",),
+    ),
     Mutant(
         "no-precondition",
         "deletes go by name, whatever UID is there",

@@ -32,14 +32,13 @@ from grove_operator.engine import scheduling_view as view
 from grove_operator.engine.binding import BACKOFF_MIN_S, Binder
 from grove_operator.engine.explaining import Explainer
 from grove_operator.engine.informer import Informer
-from grove_operator.engine.leaving import LONGEST_S, Leaving
 from grove_operator.engine.pod_needs import PodTrimmer
 from grove_operator.engine.ports import Clock, KubeApi
 from grove_operator.engine.recording import Record, record
+from grove_operator.engine.returning import Returning
 from grove_operator.engine.scheduling_feed import DRAIN_S, STARVING_S, Feed, is_simple, waits
 from grove_operator.engine.scheduling_zones import trim_report
 from grove_operator.engine.telling import Stores, Teller
-from grove_operator.engine.vacated import AWAITED_S, Vacated
 from grove_operator.scheduler.model import Assignment, Decision, Gang, Policy
 from grove_operator.scheduler.solve import schedule
 
@@ -86,9 +85,8 @@ class GangScheduler:
         self.recorder, self.aside = recorder, aside
         self.metrics: Counter[str] = Counter()
         self.synced = asyncio.Event()
+        self._wake = asyncio.Event()
         self.feed = Feed(policy)
-        self.leaving = Leaving()
-        self.vacated = Vacated()
         self.nodes = Informer(api, clock, NODE, self._node_changed, trim=view.trim_node)
         self.claims = Informer(api, clock, PERSISTENT_VOLUME_CLAIM, self._volume_changed, trim=view.trim_claim)
         self.volumes = Informer(api, clock, PERSISTENT_VOLUME, self._volume_changed, trim=view.trim_volume)
@@ -102,10 +100,11 @@ class GangScheduler:
             api, clock, CLUSTER_TOPOLOGY_BINDING, self._topology_changed, trim=view.trim_topology
         )
         self.binder = Binder(api, clock, binds_in_flight, self.metrics, self._may_bind, self._bind_failed)
+        stores = Stores(self.gangs, self.pods)
         self.teller = Teller(
             api,
             clock,
-            Stores(self.gangs, self.pods),
+            stores,
             self.feed,
             self.names,
             self.metrics,
@@ -115,10 +114,10 @@ class GangScheduler:
         )
         self.explainer = Explainer(self.feed, self.pods, policy, aside, self._spawn, self._touch)
         self.teller.rollback_grace_s = rollback_grace_s
+        self.returning = Returning(clock, self.feed, stores, self._spawn, self._wake)
         self.on_labels: Callable[[], None] | None = None
         """Called when a node came, went, or changed its labels."""
         self._touched: set[str] = set()
-        self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: Counter[str] = Counter()
         self._not_before: dict[str, float] = {}
@@ -202,9 +201,7 @@ class GangScheduler:
         pod = new or old or {}
         meta = pod["metadata"]
         gang = meta["labels"].get(LABEL_POD_GANG)
-        if new is not None or not gang or not self._keep_place(f"{meta['namespace']}/{gang}", pod):
-            self.feed.usage.observe(old, new)
-            self.leaving.see(old, new)
+        self.returning.see(old, new)
         if new is None:
             self.teller.forget_pod(meta["uid"])
         if gang or pod["scheduler"] in self.names:
@@ -214,24 +211,6 @@ class GangScheduler:
                 self.feed.gang(key)
             self._touch(key)
         elif self.feed.usage.changed:
-            self._wake.set()
-
-    def _keep_place(self, key: str, pod: Json) -> bool:
-        kept = self.vacated.see(key, pod, self.gangs.get(*key.split("/")))
-        if kept is not None:
-            self.leaving.see(pod, kept)
-            self._spawn(self._await_successor(key, kept))
-        return kept is not None
-
-    async def _await_successor(self, key: str, gone: Json) -> None:
-        await self.clock.sleep(AWAITED_S)
-        self._let_go(key, gone)
-
-    def _let_go(self, key: str, gone: Json | None = None) -> None:
-        for pod in self.vacated.let_go(key, gone):
-            self.feed.usage.observe(pod, None)
-            self.leaving.see(pod, None)
-            self.feed.gang(key)
             self._wake.set()
 
     def _touch(self, key: str) -> None:
@@ -244,11 +223,10 @@ class GangScheduler:
     async def _decide(self) -> None:
         if self.trimmer.has_news:
             self._look_again()
-        for key in self.vacated.among(self._touched):
-            if self.vacated.is_followed(key, self._gang_at(key)):
-                self._let_go(key)
+        self.returning.let_go_of_followed(self._touched, self._gang_at)
         async with self._solving:
             self.feed.refresh(self._gang_at)
+            self.returning.follow()
             now = self.clock.monotonic()
             due = self.feed.due(lambda key: self._not_before.get(key, 0.0) > now)
             if not due:
@@ -275,7 +253,9 @@ class GangScheduler:
         namespace, _, name = key.partition("/")
         pod_gang = self.gangs.get(namespace, name)
         if pod_gang is not None:
-            return view.gang_of(pod_gang, self.pods.get, self.feed.usage.assumed, self.names, self.leaving.of)
+            usage = self.feed.usage
+            gang = view.gang_of(pod_gang, self.pods.get, usage.assumed, self.names, self.returning.leaving.of)
+            return self.returning.as_it_waits(gang)
         pod = self.pods.get(namespace, name.removeprefix(view.NAME_OF_SINGLE.format("")))
         is_single = pod and not pod["metadata"]["labels"].get(LABEL_POD_GANG) and pod["scheduler"] in self.names
         if pod is None or not is_single or view.is_over(pod) or pod["metadata"]["deletionTimestamp"]:
@@ -286,9 +266,9 @@ class GangScheduler:
         waited, now = dict(self.feed.waiting_since), self.clock.monotonic()
         returning = set(self.feed.returning)
         self._touched |= self.feed.take_over(keys, decision, now)
-        for key in sorted(self.feed.returning - returning):
-            self._spawn(self._end_the_wait(key))
-            self.teller.tell_of_return(key, self._leaving(key))
+        for key in self.returning.follow():
+            if leaving := self.returning.pods_before(key):
+                self.teller.tell_of_return(key, leaving)
         if returning - self.feed.returning:
             self._wake.set()  # others may have the room that was kept
         for key in keys:
@@ -313,20 +293,6 @@ class GangScheduler:
         pod = self.pods.get(a.namespace, a.pod)
         is_waiting = pod is not None and not pod["node"] and not pod["gated"]
         return pod if is_waiting else None
-
-    async def _end_the_wait(self, key: str) -> None:
-        """Its place is taken again when those before it are gone, which is an event; at some time it is given up."""
-        before = {pod["metadata"]["uid"] for pod in self._leaving(key)}
-        await self.clock.sleep(LONGEST_S)
-        now = {pod["metadata"]["uid"] for pod in self._leaving(key)}
-        if key in self.feed.returning and before & now:
-            self.leaving.give_up(now)
-            self.feed.gang(key)
-            self._wake.set()
-
-    def _leaving(self, key: str) -> list[Json]:
-        pod_gang = self.gangs.get(*key.split("/"))
-        return self.leaving.of(pod_gang) if pod_gang else []
 
     async def _watch_the_wait(self, key: str, since: float) -> None:
         """When room begins and ceases to be kept for the gang, others are to be decided on anew."""

@@ -5,8 +5,6 @@ They are terminating, or will be as soon as the garbage collector comes to them:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from grove_operator.api.constants import LABEL_POD_GANG
 from grove_operator.api.kinds import Json
 from grove_operator.engine.scheduling_view import is_over
@@ -20,14 +18,11 @@ class Leaving:
 
     def __init__(self) -> None:
         self._bound: dict[str, dict[str, Json]] = {}
-        self._given_up: set[str] = set()
 
     def see(self, old: Json | None, new: Json | None) -> None:
         if old is not None:
             self._forget(old)
-        if new is None:
-            self._given_up.discard((old or {})["metadata"]["uid"])
-        elif new["node"] and not is_over(new) and (key := _gang(new)):
+        if new is not None and new["node"] and not is_over(new) and (key := _gang(new)):
             self._bound.setdefault(key, {})[new["metadata"]["uid"]] = new
 
     def of(self, pod_gang: Json) -> list[Json]:
@@ -38,15 +33,8 @@ class Leaving:
             return []
         named = {r["name"] for g in pod_gang["spec"].get("podgroups") or () for r in g.get("podReferences") or ()}
         return [
-            pod
-            for uid, pod in pods.items()
-            if uid not in self._given_up
-            and (pod["metadata"]["deletionTimestamp"] or pod["metadata"]["name"] not in named)
+            pod for pod in pods.values() if pod["metadata"]["deletionTimestamp"] or pod["metadata"]["name"] not in named
         ]
-
-    def give_up(self, uids: Iterable[str]) -> None:
-        """Nobody waits any longer for these."""
-        self._given_up.update(uids)
 
     def _forget(self, pod: Json) -> None:
         key = _gang(pod)

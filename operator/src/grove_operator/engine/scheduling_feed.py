@@ -98,9 +98,10 @@ class Feed:
             self.solver.cluster.set_topologies(self._topologies.values())
             self._is_other_cluster = True  # a level may be another one now
         better = self._refresh_nodes()
-        for key in self._gangs:
-            self._refresh_gang(key, gang_at(key))
-        self._gangs.clear()
+        while self._gangs:  # one may change others of its family
+            changed, self._gangs = sorted(self._gangs), set()
+            for key in changed:
+                self._refresh_gang(key, gang_at(key))
         if better is None:
             self._due.update(self.refusals)
         elif len(better):
@@ -133,7 +134,9 @@ class Feed:
                 memory.pop(key, None)
         elif gang != before:
             self.solver.put(gang)
-        if gang is None or not waits(gang):
+        if gang is not None and gang.keeps:
+            self.returning.add(key)
+        elif gang is None or not waits(gang):
             self._is_back(key)
         if gang == before:
             return
@@ -160,7 +163,7 @@ class Feed:
         self._due -= ready
         self._due.intersection_update(gangs)
         found = {k for k in ready if waits(gangs[k])}
-        return sorted(found | {k for k in self.returning if waits(gangs[k])} if found else found)
+        return sorted(found | {k for k in self.returning if waits(gangs[k]) or gangs[k].keeps} if found else found)
 
     def decide(self, due: Sequence[str], starving: str | None) -> Decision:
         """A fault that one gang brings to light must not stop the others: then each is decided on by itself."""
@@ -242,6 +245,8 @@ class Feed:
         if key in self.returning:
             self.returning.remove(key)
             self.all_again()
+            if gang := self.solver.gangs.get(key):
+                self._gangs.update(other.key for other in self.solver.family(gang) if other.keeps)
 
     def add_words(self, key: str, about: RefusalKey, words: str) -> None:
         """More to say about a refusal that is still the same."""

@@ -1,7 +1,8 @@
-"""Room kept for a large gang that has waited too long, so that a stream of small ones can't starve it.
+"""Room kept for a gang that can't be placed yet, so that others don't take what it needs piece by piece.
 
-The domain of its required level that is nearest to holding it, and could hold it if nothing ran there, is drained:
-what is free on as many of its hosts as the gang would need is kept from gangs that come later in the order.
+The domain of its required level that is nearest to holding it, and could hold it if nothing ran there, is chosen.
+Who has waited too long (a stream of small ones would starve it) gets what is free on as many of its hosts as it needs;
+who is on its way back only what is free now on as many hosts as it would fill.
 """
 
 from __future__ import annotations
@@ -15,6 +16,27 @@ from grove_operator.scheduler.search import Search
 
 def hosts_to_drain(search: Search, tree: Scope) -> Ints:
     """Node rows; none when no domain could ever hold the tree."""
+    nearest = _nearest(search, tree)
+    if nearest is None:
+        return np.zeros(0, dtype=np.int64)
+    lo, order = nearest
+    reach = np.min([np.cumsum(_when_empty(search, shape)[lo + order]) / n for shape, n in tree.ask], axis=0)
+    return _rows(search, lo, order[: int(np.searchsorted(reach, len(tree.ask))) + 1])
+
+
+def hosts_with_room(search: Search, tree: Scope) -> Ints:
+    """Node rows where some of the tree could be placed now, no more than all of it needs."""
+    nearest = _nearest(search, tree)
+    if nearest is None:
+        return np.zeros(0, dtype=np.int64)
+    lo, order = nearest
+    k = _free(search, tree, lo, len(order))[order]
+    wanted = sum(n for _, n in tree.ask)
+    return _rows(search, lo, order[(k > 0) & (np.cumsum(k) - k < wanted)])
+
+
+def _nearest(search: Search, tree: Scope) -> tuple[int, Ints] | None:
+    """First position of the chosen domain, and its hosts from the one with most room down."""
     lanes, index = search.ready(tree), search.index
     empty = {shape.number: _when_empty(search, shape) for shape, _ in tree.ask}
     allowed = search.capacity.anchored(tree, tree.required, 0, len(search.table))
@@ -28,12 +50,19 @@ def hosts_to_drain(search: Search, tree: Scope) -> Ints:
             if best is None or share > best[0]:
                 best = (share, domain)
     if best is None:
-        return np.zeros(0, dtype=np.int64)
+        return None
     lo, hi = index.range(tree.required, best[1])
-    free = sum(lanes.k[lanes.lane[id(shape)], lo:hi] for shape, _ in tree.ask)
-    order = lo + np.argsort(-np.asarray(free), kind="stable")
-    reach = np.min([np.cumsum(empty[shape.number][order]) / n for shape, n in tree.ask], axis=0)
-    rows: Ints = index.perm[order[: int(np.searchsorted(reach, len(tree.ask))) + 1]]
+    return lo, np.argsort(-_free(search, tree, lo, hi - lo), kind="stable")
+
+
+def _free(search: Search, tree: Scope, lo: int, count: int) -> Ints:
+    lanes = search.ready(tree)
+    found: Ints = np.sum([lanes.k[lanes.lane[id(shape)], lo : lo + count] for shape, _ in tree.ask], axis=0)
+    return found
+
+
+def _rows(search: Search, lo: int, order: Ints) -> Ints:
+    rows: Ints = search.index.perm[lo + order]
     return rows
 
 

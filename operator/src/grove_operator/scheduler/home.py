@@ -25,30 +25,36 @@ Former = Mapping[str, int]
 """Row of the node that a member's predecessor had, by member key."""
 
 
-def former_rows(gang: Gang, row_of: Mapping[str, int]) -> dict[str, int]:
+def former_rows(gang: Gang, row_of: Mapping[str, int], placed: Mapping[str, int]) -> dict[str, int]:
     """Of members that wait for a place; nodes that are gone are left out."""
-    waiting = (m for g in gang.podgroups for m in g.members if m.node is None and m.former)
+    waiting = (m for g in gang.podgroups for m in g.members if m.node is None and m.former and m.key not in placed)
     return {m.key: row_of[m.former] for m in waiting if m.former and m.former in row_of}
 
 
-def should_wait(gang: Gang, tree: Scope, lookahead: Scope | None, search: Search, liking: Liking) -> bool:
-    """Asked of a gang with pods on their way out. Leaves the table as it was."""
+def kept_for(
+    gang: Gang, former: Former, tree: Scope, lookahead: Scope | None, search: Search, liking: Liking
+) -> set[int]:
+    """Rows that are to be kept for a gang with pods on their way out; {} when it doesn't wait. Leaves the table as is.
+
+    These are where it would stand once they are gone, and where its pods were.
+    """
     table = search.table
-    former = former_rows(gang, table.row)
     scopes = constrained(tree)
     if not any(m.key in former for leaf in tree.leaves() for m in leaf.needed):
-        return False
+        return set()
     mark = table.mark()
     now = search.place(tree, lookahead, liking)
     table.undo(mark)
     if now is not None and _is_home(now, scopes, former, search):
-        return False
+        return set()
     with table.without(_leaving(gang, search)):
         later = search.place(tree, lookahead, liking)
         table.undo(mark)
     if later is None or not _is_home(later, scopes, former, search):
-        return False
-    return now is None or later.score >= now.score
+        return set()
+    if now is not None and later.score < now.score:
+        return set()
+    return {*former.values(), *(row for placed in later.placed for row in placed.rows)}
 
 
 def _leaving(gang: Gang, search: Search) -> list[tuple[int, Shape]]:

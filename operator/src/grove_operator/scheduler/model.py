@@ -158,7 +158,8 @@ class Gang:
 
     `owner` is equal for gangs of all replicas of one PodCliqueSet; `spread` are label keys of domains to spread those
     over; `reuse` is the key of a gang whose place this one takes over, its own once its pods follow others; `packing`
-    overrides the policy's. `leaving`: (node, needs) of its pods that are on their way out.
+    overrides the policy's. `leaving`: (node, needs) of its pods that are on their way out. `keeps`: it lacks pods for
+    the moment, and the places that others of it wait to go back to are to be kept.
     """
 
     namespace: str
@@ -176,6 +177,7 @@ class Gang:
     reuse: str | None = None
     packing: str | None = None
     leaving: tuple[tuple[str, Needs], ...] = ()
+    keeps: bool = False
 
     @property
     def key(self) -> str:

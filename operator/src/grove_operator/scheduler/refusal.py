@@ -226,3 +226,17 @@ def _scarcest(scope: Scope, rows: Ints, missing: Ints, last: Shape | None, searc
     tight = [(int((table.free[rows, c] // amount).clip(0).sum()), c) for c, amount in last.asked]
     best = min(tight)[1] if tight else table.column["pods"]
     return table.resources[best], int(missing[best])
+
+
+def asked_for(gang: Gang) -> tuple[object, ...]:
+    """Equal for gangs without bound members and siblings that ask for the same."""
+    position = {g.name: i for i, g in enumerate(gang.podgroups)}
+    groups = tuple((c.constraint, tuple(position.get(n) for n in c.podgroups)) for c in gang.groups)
+    parts = tuple((g.minimum, g.constraint, tuple((m.needs, m.is_gated) for m in g.members)) for g in gang.podgroups)
+    return gang.topology, gang.constraint, groups, parts
+
+
+def first_unsupported(tree: Scope) -> tuple[Member, str] | None:
+    if not any(s.needs is not None and s.needs.unsupported for s, _ in tree.demand):
+        return None
+    return next((m, leaf.name) for leaf in tree.leaves() for m in leaf.needed if m.needs.unsupported)

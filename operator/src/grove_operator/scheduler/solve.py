@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
-import numpy as np
-
 from grove_operator.scheduler import exact
 from grove_operator.scheduler.cluster import Cluster
-from grove_operator.scheduler.drain import hosts_to_drain
-from grove_operator.scheduler.home import former_rows, should_wait
+from grove_operator.scheduler.drain import hosts_to_drain, hosts_with_room
+from grove_operator.scheduler.home import former_rows, kept_for
+from grove_operator.scheduler.judge import constrained
+from grove_operator.scheduler.kept import Kept
 from grove_operator.scheduler.liking import NONE as NO_LIKING
 from grove_operator.scheduler.liking import PACK, Liking, replicas_per_domain
 from grove_operator.scheduler.model import (
@@ -34,7 +34,7 @@ from grove_operator.scheduler.model import (
 )
 from grove_operator.scheduler.nodes import Ints
 from grove_operator.scheduler.polish import polished
-from grove_operator.scheduler.refusal import explain, proved, unsupported
+from grove_operator.scheduler.refusal import asked_for, explain, first_unsupported, proved, unsupported
 from grove_operator.scheduler.scopes import NOWHERE, Scope, ScopeError, build, with_siblings
 from grove_operator.scheduler.search import Placed, Search, Solution
 from grove_operator.scheduler.topology import TopologyIndex
@@ -66,8 +66,7 @@ class Solver:
         self.assignments: list[Assignment] = []
         self.refusals: list[Refusal] = []
         self.scores: list[Score] = []
-        self._held: dict[str, list[tuple[Ints, Ints]]] = {}
-        """By gang that waits to go back: rows that nobody else gets in this decision, and what is kept there."""
+        self._kept = Kept(self.cluster.table)
         self._going_back: set[tuple[str, str]] = set()
         """Gang and podgroup of which members beyond the minimum wait to go back."""
         self._hopeless: dict[tuple[object, ...], bool] = {}
@@ -112,17 +111,17 @@ class Solver:
         `starving` names a gang that waited too long: room is kept for it from all that come after it in the order.
         """
         self._begin()
-        order = sorted((g for key in keys if (g := self.gangs[key]).ready and g.is_complete), key=turn)
+        wanted = (self.gangs[key] for key in keys)
+        order = sorted((g for g in wanted if g.ready and (g.is_complete or g.keeps)), key=turn)
         first = self.gangs.get(starving or "")
         before = [g for g in order if first is None or turn(g) <= turn(first)]
         placed = self._place_in_turn(before)
         if first is None or not self._keep_room(first, order[len(before) :], placed):
             placed += self._place_in_turn(order[len(before) :])
             self._place_extras(placed)
-        for rows, kept in (entry for entries in self._held.values() for entry in entries):
-            self.cluster.table.release(rows, kept)
+        self._kept.release()
         self.cluster.table.settle()
-        return Decision(tuple(self.assignments), tuple(self.refusals), tuple(self.scores), tuple(sorted(self._held)))
+        return Decision(tuple(self.assignments), tuple(self.refusals), tuple(self.scores), self._kept.gangs)
 
     def _keep_room(self, first: Gang, later: Sequence[Gang], placed: list[Gang]) -> bool:
         """Decide on those that come later, and on all extras, without the room that `first` waits for.
@@ -178,9 +177,8 @@ class Solver:
 
     def _place_minima(self, gang: Gang) -> bool:
         """Places what is missing of the gang's minima, all or nothing; True when the minima stand."""
-        base = self.gangs.get(gang.base_key or "") if gang.base else None
-        if base is not None and not self._stands(base):
-            return False  # not a refusal: it isn't its turn before its base gang is placed
+        if self._only_keeps(gang):
+            return False  # not a refusal: it isn't its turn
         siblings = self.family(gang)
         try:
             search, tree = self._prepare(gang, siblings)
@@ -189,15 +187,16 @@ class Solver:
             return False
         if not tree.demand:
             return True
-        found = _first_unsupported(tree)
+        found = first_unsupported(tree)
         if found is not None:
             self.refusals.append(unsupported(gang, *found))
             return False
         where = self.where
         lookahead = with_siblings(tree, siblings, self.cluster.table, search.index, where) if siblings else None
         if self._goes_back(gang, tree, lookahead, search):
+            self._keep_for_followers(gang)
             return False
-        alike = () if siblings or tree.anchors or not self._hopeless else _asked_for(gang)
+        alike = asked_for(gang) if self._hopeless and self._is_alone(gang, tree) else ()
         if alike in self._hopeless:
             self._refuse_alike(gang, tree, search, is_proven=self._hopeless[alike])
             return False
@@ -208,10 +207,7 @@ class Solver:
             if not refusal.proven:
                 solution, refusal = self._decide_exactly(tree, search, refusal)
             if solution is None:
-                self.refusals.append(refusal)
-                self._last[gang.key] = refusal
-                if not siblings and not tree.anchors:
-                    self._hopeless[_asked_for(gang)] = refusal.proven
+                self._refuse(gang, refusal, tree, search)
                 return False
         if solution.may_improve and lookahead is None and liking is NO_LIKING:
             solution = polished(tree, solution, mark, search, lambda held: self._prepare(gang, siblings, held=held)[1])
@@ -220,16 +216,48 @@ class Solver:
         self._record(gang, solution.placed, is_minimum=True)
         return True
 
+    def _refuse(self, gang: Gang, refusal: Refusal, tree: Scope, search: Search) -> None:
+        """One that had a place keeps what there is, until there is room for all of it."""
+        self.refusals.append(refusal)
+        self._last[gang.key] = refusal
+        if gang.returns:
+            self._kept.keep(gang.key, hosts_with_room(search, tree).tolist())
+            self._keep_for_followers(gang)
+        if self._is_alone(gang, tree):
+            self._hopeless[asked_for(gang)] = refusal.proven
+
+    def _is_alone(self, gang: Gang, tree: Scope) -> bool:
+        """What is decided on it holds for any other that asks for the same."""
+        return not tree.anchors and not gang.returns and not self.family(gang)
+
     def _goes_back(self, gang: Gang, tree: Scope, lookahead: Scope | None, search: Search) -> bool:
         """It waits for the pods before it to go; until then the room on their nodes is kept."""
         if not gang.returns or not gang.leaving:
             return False
-        if not should_wait(gang, tree, lookahead, search, self._liking(gang, search.index)):
-            return False
-        table = self.cluster.table
-        rows = np.array(sorted({*former_rows(gang, table.row).values()}), dtype=np.int64)
-        self._held.setdefault(gang.key, []).append((rows, table.hold(rows)))
-        return True
+        rows = kept_for(gang, self._former(gang), tree, lookahead, search, self._liking(gang, search.index))
+        if rows:
+            self._kept.keep(gang.key, rows)
+        return bool(rows)
+
+    def _keep_for_followers(self, gang: Gang) -> None:
+        """Its minima wait, and so members beyond them have to: theirs may be another place than they had."""
+        for group in gang.podgroups:
+            if count := len(self._followers(gang, group.name)):
+                search, tree = self._prepare(gang, self.family(gang), {group.name: count})
+                if tree.demand:
+                    self._kept.keep(gang.key, hosts_with_room(search, tree).tolist())
+
+    def _only_keeps(self, gang: Gang) -> bool:
+        """It isn't whole just now, or its base gang isn't, so that nothing of it can be placed."""
+        base = self.gangs.get(gang.base_key or "") if gang.base else None
+        is_early = base is not None and not self._stands(base)
+        if gang.keeps or (is_early and gang.returns):
+            self._kept.keep(gang.key, self._former(gang).values())
+        return gang.keeps or is_early
+
+    def _former(self, gang: Gang) -> dict[str, int]:
+        """Row of the node that a predecessor had, by key of the members that wait for a place."""
+        return former_rows(gang, self.cluster.table.row, self.where.get(gang.key, NOWHERE))
 
     def _liking(self, gang: Gang, index: TopologyIndex) -> Liking:
         packing = gang.packing or self.policy.packing
@@ -243,7 +271,7 @@ class Solver:
         old = self.gangs.get(gang.reuse or "")
         rows = [] if old is None else self._rows(old)
         if gang.reuse == gang.key:
-            rows = sorted({*former_rows(gang, self.cluster.table.row).values()})
+            rows = sorted({*self._former(gang).values()})
         return Liking(packing, spread, frozenset(index.position[rows].tolist()))
 
     def _rows(self, gang: Gang) -> list[int]:
@@ -303,27 +331,35 @@ class Solver:
             waiting = [entry for entry in waiting if self._place_next(*entry)]
 
     def _place_followers(self, gangs: Sequence[Gang]) -> None:
-        """Members beyond the minima that follow others. Who finds no place is told so in the turn of all extras."""
+        """Members beyond the minima that follow others. Who finds no place is told so in the turn of all extras.
+
+        Where a level is wished for they wait together rather than stand apart; else only those wait that must.
+        """
         for gang in gangs:
             for group in gang.podgroups:
-                count = sum(m.former is not None and not m.needs.unsupported for m in self._extras(gang, group.name))
-                if count and self._extras_go_back(gang, group.name, count):
-                    self._going_back.add((gang.key, group.name))
-                elif count and not self._place_members(gang, group.name, count):
-                    while count and self._place_members(gang, group.name, 1):
-                        count -= 1
+                left = len(self._followers(gang, group.name))
+                if left and not self._extras_go_back(gang, group.name, left, only_levels=True):
+                    if self._place_members(gang, group.name, left):
+                        continue
+                    while self._place_members(gang, group.name, 1):
+                        left -= 1
+                    self._extras_go_back(gang, group.name, left)
 
-    def _extras_go_back(self, gang: Gang, name: str, count: int) -> bool:
-        if not gang.leaving:
-            return False
+    def _extras_go_back(self, gang: Gang, name: str, count: int, *, only_levels: bool = False) -> bool:
         search, tree = self._prepare(gang, self.family(gang), {name: count})
-        return self._goes_back(gang, tree, None, search)
+        if (only_levels and not constrained(tree)) or not self._goes_back(gang, tree, None, search):
+            return False
+        self._going_back.add((gang.key, name))
+        return True
 
     def _extras(self, gang: Gang, name: str) -> list[Member]:
         group = next(g for g in gang.podgroups if g.name == name)
         placed = self.where.get(gang.key, NOWHERE)
         found = [m for m in group.members if m.node is None and not m.is_gated and m.key not in placed]
         return sorted(found, key=comes_later)
+
+    def _followers(self, gang: Gang, name: str) -> list[Member]:
+        return [m for m in self._extras(gang, name) if m.former is not None and not m.needs.unsupported]
 
     def _place_all(self, waiting: Sequence[tuple[Gang, str, list[Member]]]) -> bool:
         table = self.cluster.table
@@ -369,17 +405,3 @@ class Solver:
 def turn(gang: Gang) -> tuple[int, bool, bool, str, str]:
     """The order of decisions: higher priority, who had a place before, base before scaled gangs, older, by name."""
     return -gang.priority, not gang.returns, gang.base is not None, gang.created, gang.key
-
-
-def _asked_for(gang: Gang) -> tuple[object, ...]:
-    """Equal for gangs without bound members and siblings that ask for the same."""
-    position = {g.name: i for i, g in enumerate(gang.podgroups)}
-    groups = tuple((c.constraint, tuple(position.get(n) for n in c.podgroups)) for c in gang.groups)
-    parts = tuple((g.minimum, g.constraint, tuple((m.needs, m.is_gated) for m in g.members)) for g in gang.podgroups)
-    return gang.topology, gang.constraint, groups, parts
-
-
-def _first_unsupported(tree: Scope) -> tuple[Member, str] | None:
-    if not any(s.needs is not None and s.needs.unsupported for s, _ in tree.demand):
-        return None
-    return next((m, leaf.name) for leaf in tree.leaves() for m in leaf.needed if m.needs.unsupported)

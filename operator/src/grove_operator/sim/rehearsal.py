@@ -33,6 +33,7 @@ from grove_operator.sim.invariants.places import (
     RequiredDomainsHold,
 )
 from grove_operator.sim.invariants.ratios import CoherentPartsKeepStep
+from grove_operator.sim.invariants.rooms import RoomStaysWithItsSet
 from grove_operator.sim.invariants.surges import SurgesComeAndGo, SurgesComeFirst
 from grove_operator.sim.invariants.witness import Invariant, Witness
 from grove_operator.sim.story import Step, Story
@@ -48,6 +49,7 @@ def all_invariants() -> list[Invariant]:
         NoNodeIsOverfull(),
         NoGangIsPartlyBound(),
         RequiredDomainsHold(),
+        RoomStaysWithItsSet(),
         EveryPodIsInItsGang(),
         GatesOpenInOrder(),
         HolesAreFilled(),
@@ -84,9 +86,33 @@ class Verdict:
 
 
 def rehearse(story: Story, seed: int) -> Verdict:
-    """Plays the story to its end, or to the first violation, in an event loop of its own."""
-    logging.getLogger("grove_operator").setLevel(logging.CRITICAL)
-    return asyncio.run(_Rehearsal(story, seed).play())
+    """Plays the story to its end, or to the first violation, in an event loop of its own.
+
+    What the processes log as an error is one too: they get over faults of their own and nobody would see them.
+    """
+    logger, errors = logging.getLogger("grove_operator"), _Errors(logging.ERROR)
+    before = logger.level, logger.propagate
+    logger.addHandler(errors)
+    logger.setLevel(logging.ERROR)
+    logger.propagate = False
+    try:
+        verdict = asyncio.run(_Rehearsal(story, seed).play())
+    finally:
+        logger.removeHandler(errors)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
+    verdict.violations += errors.found
+    return verdict
+
+
+class _Errors(logging.Handler):
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        why = record.exc_info[1] if record.exc_info else None
+        self.found.append(f"NoErrors: {record.name}: {record.getMessage()}" + (f": {why!r}" if why else ""))
 
 
 class _Rehearsal:
