@@ -29,7 +29,7 @@ class CoherentPartsKeepStep(Invariant):
     """Units that the operator took away for the new template, and those done, count in steps of their part.
 
     What was lost, recycled or added meanwhile is of the new template, too, and begins no step. Done ones count at their
-    most.
+    most. A template that comes back is another update.
     """
 
     def __init__(self) -> None:
@@ -41,18 +41,18 @@ class CoherentPartsKeepStep(Invariant):
             return ()
         old, namespace = change.old, change.old["metadata"].get("namespace", "")
         pcs = set_of(state, old) if change.kind in ("Pod", "PodClique") else None
-        generation = ((pcs or {}).get("status") or {}).get("currentGenerationHash", "")
+        update = _update_of(pcs or {})
         if change.kind == "Pod" and not label(old, GROUP):
             clique = state.get("PodClique", namespace, label(old, CLIQUE))
             is_its_own = clique is not None and controller(old) == clique["metadata"]["uid"]
             if clique and is_its_own and is_active(old) and label(old, HASH) != label(clique, HASH):
-                uids = self._taken.setdefault((clique["metadata"]["uid"], generation), set())
+                uids = self._taken.setdefault((clique["metadata"]["uid"], update), set())
                 uids.add(old["metadata"]["uid"])
         elif change.kind == "PodClique" and label(old, GROUP):
             group = state.get("PodCliqueScalingGroup", namespace, label(old, GROUP))
             is_recycled = group is not None and condition(group, "GangTerminationInProgress") == "True"
             if group and not is_recycled and int(label(old, GROUP_REPLICA)) < group["spec"]["replicas"]:
-                self._taken.setdefault((group["metadata"]["uid"], generation), set()).add(label(old, GROUP_REPLICA))
+                self._taken.setdefault((group["metadata"]["uid"], update), set()).add(label(old, GROUP_REPLICA))
         return ()
 
     def looked(self, state: State) -> Iterator[str]:
@@ -81,7 +81,7 @@ class CoherentPartsKeepStep(Invariant):
         for name, part in parts.items():
             least = max(1, minimum(part))
             size = least + max(0, part["spec"]["replicas"] - steps * least) // steps
-            key = (part["metadata"]["uid"], generation)
+            key = (part["metadata"]["uid"], _update_of(pcs))
             taken = self._taken.get(key, set())
             units, whole = len(taken), _done(state, part, taken)
             self._most[key] = most = max(whole, self._most.get(key, 0))
@@ -90,6 +90,13 @@ class CoherentPartsKeepStep(Invariant):
             done[name] = steps if is_ended else min(most // size, steps)
         if max(begun.values()) > min(done.values()) + 1:
             yield f"replica {replica} of {pcs['metadata']['name']}: begun {begun}, done {done} of {steps} steps"
+
+
+def _update_of(pcs: Json) -> str:
+    """What tells one update of the set from every other."""
+    status = pcs.get("status") or {}
+    began = (status.get("updateProgress") or {}).get("updateStartedAt", "")
+    return f"{status.get('currentGenerationHash', '')} since {began}"
 
 
 def _done(state: State, part: Json, taken: set[str]) -> int:
