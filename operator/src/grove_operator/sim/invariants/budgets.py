@@ -80,7 +80,8 @@ class UpdatesKeepTheirBudget(Invariant):
 def _turn(pcs: Json, clique: Json, who: str) -> Iterator[str]:
     progress = (pcs.get("status") or {}).get("updateProgress")
     if not progress or progress.get("updateEndedAt"):
-        yield f"{who} was replaced while no update of {name_of(pcs)} runs"
+        if int(label(clique, REPLICA)) < pcs["spec"]["replicas"]:  # else it is going anyway
+            yield f"{who} was replaced while no update of {name_of(pcs)} runs"
         return
     selected = [one["replicaIndex"] for one in progress.get("currentlyUpdating") or ()]
     if len(selected) > 1:
