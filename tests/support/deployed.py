@@ -10,7 +10,7 @@ from grove_operator.api import kinds
 from grove_operator.api.crds import all_crds
 from grove_operator.api.install import InstallOptions, install_manifests
 from grove_operator.kube.client import HttpKubeApi
-from tests.support.project import free_ports
+from tests.support.ports import free_ports
 
 
 async def until(claim: Callable[[], Awaitable[bool]], limit_s: float, every_s: float = 0.05) -> float:

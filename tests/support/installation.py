@@ -21,8 +21,8 @@ from grove_operator.api.crds import all_crds
 from grove_operator.api.install_conversion import CERTIFICATE_KEYS, CONVERSION_SECRET
 from grove_operator.api.kinds import BY_KIND, SECRET, SERVICE_ACCOUNT, Json
 from grove_operator.kube.client import HttpKubeApi
-from grove_operator.localcluster.controlplane import free_ports
 from grove_operator.localcluster.controlplane_bare import BareControlPlane, bare_control_plane
+from tests.support.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 OURS = ROOT / "operator" / "src"

@@ -26,7 +26,7 @@ from grove_operator.api.kinds import DEPLOYMENT, LEASE, NODE, Json
 from grove_operator.engine.ports import ApiError, NotFound
 from grove_operator.kube.client import HttpKubeApi
 from grove_operator.localcluster import controlplane
-from grove_operator.localcluster.controlplane import Component, choose_ports, free_ports
+from grove_operator.localcluster.controlplane import Component, choose_ports
 from grove_operator.localcluster.controlplane_bare import BareControlPlane
 from grove_operator.localcluster.pki import USERS, ensure_pki, write_kubeconfig
 from grove_operator.localcluster.supervisor_children import Child, Children
@@ -34,6 +34,7 @@ from grove_operator.localcluster.tools import locate
 from tests.support.installation import Installation, apply
 from tests.support.operated import REAL_PYTHON, Operated
 from tests.support.placing import until
+from tests.support.ports import free_ports
 
 QUICK_LEASE = {"leaseDuration": "7s", "renewDeadline": "6s", "retryPeriod": "500ms"}
 """A successor of a killed leader waits for 7 s instead of 15."""

@@ -19,11 +19,12 @@ from grove_operator.engine.binder import GangScheduler
 from grove_operator.engine.ports import ApiError, NotFound
 from grove_operator.kube.client import HttpKubeApi
 from grove_operator.kube.clock import RealClock
-from grove_operator.localcluster.controlplane import choose_ports, free_ports, kube_scheduler, kube_scheduler_config
+from grove_operator.localcluster.controlplane import choose_ports, kube_scheduler, kube_scheduler_config
 from grove_operator.localcluster.controlplane_bare import BareControlPlane, bare_control_plane
 from grove_operator.localcluster.pki import ensure_pki
 from grove_operator.localcluster.supervisor_children import Children
 from grove_operator.localcluster.tools import locate
+from tests.support.ports import free_ports
 
 IN_FLIGHT = 16
 SCOPED = ("Node", "ClusterTopologyBinding", "PersistentVolume")

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.support.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 MUTATING = {"POST", "PUT", "PATCH", "DELETE", "APPLY"}
@@ -152,15 +153,3 @@ class Project:
 def failed_resources(said: str) -> set[str]:
     """Names of the resources of which Pulumi's progress says that they failed."""
     return set(re.findall(r"kubernetes:\S+ (\S+) .*\berror: ", said))
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free on all addresses a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("0.0.0.0", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from grove_operator.localcluster.controlplane import free_ports
 from grove_operator.localcluster.controlplane_bare import BareControlPlane
 from grove_operator.localcluster.controlplane_kwok import kwok, write_kwok_config
 from grove_operator.localcluster.pki import Pki
 from grove_operator.localcluster.supervisor_children import Children
 from grove_operator.localcluster.tools import locate
 from tests.support.kubectl import Kubectl
+from tests.support.ports import free_ports
 
 NODE = {
     "apiVersion": "v1",

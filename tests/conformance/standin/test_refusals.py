@@ -9,7 +9,8 @@ import yaml
 
 from grove_operator.localcluster.controlplane_bare import BareControlPlane
 from tests.support.kubectl import Kubectl
-from tests.support.project import Finished, Project, failed_resources, free_ports
+from tests.support.ports import free_ports
+from tests.support.project import Finished, Project, failed_resources
 
 pytestmark = pytest.mark.needs_tools
 
