@@ -92,6 +92,7 @@ async def test_a_load_scales_a_clique_a_group_and_a_set_out_and_its_end_scales_t
         load.unlink()
         await here.eventually(lambda: all_are(1))
         await here.eventually(lambda: all_are_up(1))
+        await here.eventually(lambda: here.is_settled("bygroup"))  # groups and cliques of all three, not sets alone
         await here.eventually(lambda: all_say_available(here))
         breaches = [
             obj["metadata"]["name"]

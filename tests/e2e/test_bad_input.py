@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pytest
 
 from grove_operator.localcluster.checker import check_nodes
 from tests.support.clusters import LocalCluster
-from tests.support.project import Project
+from tests.support.project import Project, wait_for
 
 pytestmark = pytest.mark.needs_tools
 
@@ -119,7 +118,7 @@ def kill_the_api_server_under_up(project: Project) -> None:
         stdin=subprocess.DEVNULL,
         text=True,
     )
-    wait_for(lambda: deployment_exists(project))
+    wait_for(lambda: deployment_exists(project), "the operator's Deployment")
     status = project.grove("status", "-o", "json")
     apiserver = next(c for c in json.loads(status.stdout)["components"] if c["name"] == "kube-apiserver")
     os.kill(apiserver["pid"], signal.SIGKILL)
@@ -133,10 +132,3 @@ def deployment_exists(project: Project) -> bool:
         return "grove-operator" in project.kubectl("get", "deployments", "-n", "grove-system", "-o", "name")
     except AssertionError:
         return False
-
-
-def wait_for(claim: Any, limit_s: float = 120) -> None:
-    deadline = time.monotonic() + limit_s
-    while not claim():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.clusters import LocalCluster
-from tests.support.project import ROOT, Project
+from tests.support.project import ROOT, Project, wait_for
 
 pytestmark = pytest.mark.needs_tools
 NAMESPACE = "vllm-v1-disagg-router"
@@ -165,16 +165,29 @@ def test_a_second_workload_gets_one_instance_and_the_other_waits_whole_and_says_
     assert len(racks_of(project, "grove.io/podcliquescalinggroup-replica-index=0")) == 1
 
     project.kubectl("wait", "--for=condition=Scheduled=False", "podgang/served-0-model-0", "--timeout=60s")
-    waiting = project.select("pods", "default", "grove.io/podgang=served-0-model-0")
-    assert len(waiting) == 4
+    # The gang, its pods and the events are written side by side: the gang's condition doesn't say that all are.
+    wait_for(lambda: len(refused_pods(project)) == 4, "every pod of the waiting instance is told why")
+    wait_for(lambda: len(refusal_events(project)) >= 5, "an Event for the gang and one for each pod")
+    waiting, events = refused_pods(project), refusal_events(project)
     assert not any(pod["spec"].get("nodeName") for pod in waiting)
-    for pod in waiting:
-        (scheduled,) = [c for c in pod["status"]["conditions"] if c["type"] == "PodScheduled"]
-        assert (scheduled["status"], scheduled["reason"]) == ("False", "Unschedulable")
-        assert "nvidia.com/gpu" in scheduled["message"]
-    events = [e for e in project.get("events", "default") if e["reason"] == "Unschedulable"]
+    assert all("nvidia.com/gpu" in scheduled_condition(pod)["message"] for pod in waiting)
     assert {e["involvedObject"]["name"] for e in events} == {"served-0-model-0", *names(waiting)}
     assert {e["source"]["component"] for e in events} == {"grove-scheduler"}
+
+
+def scheduled_condition(pod: Any) -> Any:
+    return next((c for c in pod["status"].get("conditions", ()) if c["type"] == "PodScheduled"), {})
+
+
+def refused_pods(project: Project) -> list[Any]:
+    """Of the instance that waits, those that say so."""
+    found = project.select("pods", "default", "grove.io/podgang=served-0-model-0")
+    refused = ("False", "Unschedulable")
+    return [pod for pod in found if (c := scheduled_condition(pod)) and (c["status"], c.get("reason")) == refused]
+
+
+def refusal_events(project: Project) -> list[Any]:
+    return [e for e in project.get("events", "default") if e["reason"] == "Unschedulable"]
 
 
 def test_the_simulation_before_it_came_foretold_where_it_is_and_why_the_rest_waits(

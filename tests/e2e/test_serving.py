@@ -77,9 +77,14 @@ async def test_a_killed_prefill_worker_takes_the_model_away_until_it_is_back(ser
         process_of(serving.home, pod).send_signal(signal.SIGKILL)
         await listed(url, [])
         await listed(url, [MODEL])
-        (again,) = await pods(api, "VllmPrefillWorker")
-        assert again["metadata"]["name"] == pod["metadata"]["name"]
-        assert again["status"]["containerStatuses"][0]["restartCount"] == 1
+
+        async def is_told() -> bool:
+            """The router hears of the worker from the worker itself, the API server from the node."""
+            (again,) = await pods(api, "VllmPrefillWorker")
+            assert again["metadata"]["name"] == pod["metadata"]["name"]
+            return bool(again["status"]["containerStatuses"][0]["restartCount"] == 1)
+
+        await until(is_told, PATIENCE_S)
         assert await ask(url, "Still there?")
 
 

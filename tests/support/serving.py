@@ -72,13 +72,15 @@ async def pods(api: HttpKubeApi, component: str) -> list[Json]:
 
 
 async def frontend(api: HttpKubeApi) -> str:
+    """Address of the only one."""
+    found: list[Json] = []
+
     async def is_up() -> bool:
-        found = await pods(api, "Frontend")
-        return bool(found) and is_ready(found[0])
+        found[:] = await pods(api, "Frontend")
+        return len(found) == 1 and is_ready(found[0])
 
     await until(is_up, PATIENCE_S)
-    (pod,) = await pods(api, "Frontend")
-    return f"http://{pod['status']['podIP']}:8000"
+    return f"http://{found[0]['status']['podIP']}:8000"
 
 
 async def models(url: str) -> list[str]:
