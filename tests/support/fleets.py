@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,3 +67,27 @@ def exported(project: Project) -> dict[tuple[str, str, str], dict[str, object]]:
             metadata = inputs["metadata"]
             found[inputs["kind"], metadata.get("namespace", ""), metadata["name"]] = inputs
     return found
+
+
+def domains(project: Project, namespace: str, key: str, selector: str = "") -> list[str]:
+    """The value of a node label for each pod of a namespace, sorted."""
+    labels = {n["metadata"]["name"]: n["metadata"]["labels"] for n in project.get("nodes")}
+    pods = project.select("pods", namespace, selector) if selector else project.get("pods", namespace)
+    assert pods
+    return sorted(labels[pod["spec"]["nodeName"]].get(key, "") for pod in pods)
+
+
+def example_runs(project: Project, name: str, folder: Path) -> dict[str, int]:
+    """Brings an example up and takes it down again; returns how many pods each role had."""
+    example = example_on(project, name, folder)
+    example.pulumi("up", "--yes", "--skip-preview")
+    example.pulumi("preview", "--expect-no-changes")
+    pods = project.get("pods", "default")
+    assert {pod["status"]["phase"] for pod in pods} == {"Running"}
+    example.pulumi("destroy", "--yes", "--skip-preview")
+    return dict(Counter(pod["metadata"]["labels"]["grove.io/podclique"].rsplit("-", 1)[1] for pod in pods))
+
+
+def leaves_nothing(project: Project, *namespaces: str) -> bool:
+    left = {n["metadata"]["name"] for n in project.get("ns")} & {*namespaces, "grove-system"}
+    return not left and not [crd for crd in project.get("crd") if "grove.io" in crd["metadata"]["name"]]
