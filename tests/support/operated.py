@@ -16,6 +16,7 @@ from grove_operator.kube.client import HttpKubeApi
 from grove_operator.localcluster.fleet import default_fleet_path
 from grove_operator.localcluster.supervisor_control import UpOptions, down, up
 from grove_operator.localcluster.tools_report import PlainReport
+from tests.sim.shapes import clique, podcliqueset
 from tests.support.deployed import install, until
 from tests.support.project import Project
 
@@ -35,7 +36,9 @@ def operated_cluster(home: Path) -> Iterator[Operated]:
     state = up(UpOptions("operated", fleet=fleet), PlainReport(), home).state
     try:
         asyncio.run(_install(Path(state.kubeconfig)))
-        yield Operated(home, Path(state.kubeconfig))
+        running = Operated(home, Path(state.kubeconfig))
+        asyncio.run(running.collector_knows_our_kinds())
+        yield running
     finally:
         down("operated", delete=True, home=home)
 
@@ -54,6 +57,20 @@ class Operated:
     def project(self) -> Project:
         """For its counter of writes, and for the check of every node after each test."""
         return Project(self.home, self.home, self.kubeconfig)
+
+    async def collector_knows_our_kinds(self) -> None:
+        """A garbage collector that has just begun learns of new kinds every 30 s: what a test deletes before that stays
+        for so long, and which test is the first one depends on how they were dealt out to processes."""
+        async with self.namespace("collector") as here:
+            await here.apply(podcliqueset([clique("a", 1)]))
+            await here.eventually(lambda: here.is_settled("web"))
+            (pod,) = await here.pods("web-0-a")
+            await here.api.delete(POD_CLIQUE, here.name, "web-0-a")
+
+            async def is_collected() -> bool:
+                return pod["metadata"]["uid"] not in {p["metadata"]["uid"] for p in await here.all(POD)}
+
+            await here.eventually(is_collected)
 
     @asynccontextmanager
     async def namespace(self, name: str) -> AsyncIterator[Namespace]:

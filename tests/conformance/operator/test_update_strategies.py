@@ -195,7 +195,7 @@ def played(killable: Killable) -> dict[str, Played]:
 
 
 async def _play(killable: Killable) -> dict[str, Played]:
-    await _collector_knows_our_kinds(killable)
+    await killable.operated.collector_knows_our_kinds()  # else pods outlive their PodClique and are counted, too
     async with asyncio.TaskGroup() as tasks:
         playing = {
             name: tasks.create_task(_row(killable, row, f"update-{n}")) for n, (name, row) in enumerate(ROWS.items())
@@ -258,21 +258,6 @@ async def test_on_delete_what_the_user_deletes_comes_back_new_and_scaling_in_tak
         await here.scale(SCALING_GROUP, "web-0-g", 2)
         wanted = {"web-0-a": [NEW], "web-0-g-0-w": ["x", NEW], "web-0-g-1-w": [NEW, NEW]}
         await here.eventually(lambda: _shows(here, wanted))
-
-
-async def _collector_knows_our_kinds(killable: Killable) -> None:
-    """A garbage collector that has just begun learns of new kinds every 30 s; until then pods outlive their PodClique,
-    and are counted as Ready beside those that replace them."""
-    async with killable.operated.namespace("collector") as here:
-        await here.apply(podcliqueset([clique("a", 1)]))
-        await settle(here)
-        (pod,) = await here.pods("web-0-a")
-        await here.api.delete(POD_CLIQUE, here.name, "web-0-a")
-
-        async def is_collected() -> bool:
-            return pod["metadata"]["uid"] not in {p["metadata"]["uid"] for p in await here.all(POD)}
-
-        await here.eventually(is_collected)
 
 
 async def _row(killable: Killable, row: Row, namespace: str) -> Played:
