@@ -64,13 +64,15 @@ async def rest(operated: Operated, seconds: float) -> dict[str, int]:
 
 
 async def settle(here: Namespace) -> None:
-    """Also every pod of a clique that is gone has been collected: until then it isn't marked as going."""
+    """Also all that belonged to what is gone has been collected: until then it isn't marked as going."""
 
     async def whole() -> bool:
-        cliques = {o["metadata"]["uid"] for o in await here.all(POD_CLIQUE)}
-        pods = [p["metadata"] for p in await here.all(POD)]
-        if any("deletionTimestamp" in p or p["ownerReferences"][0]["uid"] not in cliques for p in pods):
-            return False
+        owners = {o["metadata"]["uid"] for o in await here.all(POD_CLIQUE_SET)}
+        for kind in (SCALING_GROUP, POD_CLIQUE, POD):
+            found = [o["metadata"] for o in await here.all(kind)]
+            if any("deletionTimestamp" in o or o["ownerReferences"][0]["uid"] not in owners for o in found):
+                return False
+            owners |= {o["uid"] for o in found}
         return await here.is_settled("web")
 
     await here.eventually(whole)
