@@ -32,9 +32,12 @@ check: setup ## lint, types, import rules, generated files and the quick tests; 
 	$(BIN)/grove crds --check
 	$(BIN)/pytest -q -n 2 $(QUICK)
 
+# The last line of `test`: whole files, so that a story and its cluster stay in one process; end to end first, because
+# those files take longest. KWOK is got before it: to build it takes minutes, and a test has five.
 test: check tools ## check, then properties, simulations and everything that needs real programs
 	$(BIN)/pytest -q -n 2 tests/property tests/sim
-	$(BIN)/pytest -q tests/conformance tests/e2e
+	$(BIN)/grove tools kwok
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/e2e tests/conformance
 
 prove: tools ## the full proofs of one issue (ISSUE=n), at most an hour, resumable; writes docs/proofs.md
 	$(BIN)/python -m tests.prove $(ISSUE)
