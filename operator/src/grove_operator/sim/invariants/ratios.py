@@ -29,12 +29,14 @@ class CoherentPartsKeepStep(Invariant):
     """Units that the operator took away for the new template, and those done, count in steps of their part.
 
     What was lost, recycled or added meanwhile is of the new template, too, and begins no step. Done ones count at their
-    most. A template that comes back is another update.
+    most. A template that comes back is another update. Scaling makes other steps: what was taken before begins none.
     """
 
     def __init__(self) -> None:
         self._most: dict[tuple[str, str], int] = {}
         self._taken: dict[tuple[str, str], set[str]] = {}
+        self._sizes: dict[tuple[str, str, str], dict[str, int]] = {}
+        self._excused: dict[tuple[str, str], int] = {}
 
     def saw(self, state: State, change: Change) -> Iterable[str]:
         if change.actor != "operator" or not change.takes_away or change.old is None:
@@ -77,6 +79,9 @@ class CoherentPartsKeepStep(Invariant):
         if len(parts) < 2:
             return
         steps = max(1, min(p["spec"]["replicas"] // max(1, minimum(p)) for p in parts.values()))
+        sizes = {name: p["spec"]["replicas"] for name, p in parts.items()}
+        is_scaled = self._sizes.setdefault((pcs["metadata"]["uid"], _update_of(pcs), replica), sizes) != sizes
+        self._sizes[pcs["metadata"]["uid"], _update_of(pcs), replica] = sizes
         begun, done = {}, {}
         for name, part in parts.items():
             least = max(1, minimum(part))
@@ -86,7 +91,10 @@ class CoherentPartsKeepStep(Invariant):
             units, whole = len(taken), _done(state, part, taken)
             self._most[key] = most = max(whole, self._most.get(key, 0))
             is_ended = bool(part["status"]["updateProgress"].get("updateEndedAt"))
-            begun[name] = min(-(-units // size), steps)
+            if is_scaled:
+                self._excused[key] = units
+            is_excused = units <= self._excused.get(key, -1)
+            begun[name] = 0 if is_excused else min(-(-units // size), steps)
             done[name] = steps if is_ended else min(most // size, steps)
         if max(begun.values()) > min(done.values()) + 1:
             yield f"replica {replica} of {pcs['metadata']['name']}: begun {begun}, done {done} of {steps} steps"
