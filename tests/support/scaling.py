@@ -64,16 +64,21 @@ async def rest(operated: Operated, seconds: float) -> dict[str, int]:
 
 
 async def settle(here: Namespace) -> None:
-    """Also all that belonged to what is gone has been collected: until then it isn't marked as going."""
+    """Also all that belonged to what is gone has been collected: until then it isn't marked as going.
+
+    Counted first: what goes between the two looks shows in the second one.
+    """
 
     async def whole() -> bool:
+        if not await here.is_settled("web"):
+            return False
         owners = {o["metadata"]["uid"] for o in await here.all(POD_CLIQUE_SET)}
         for kind in (SCALING_GROUP, POD_CLIQUE, POD):
             found = [o["metadata"] for o in await here.all(kind)]
             if any("deletionTimestamp" in o or o["ownerReferences"][0]["uid"] not in owners for o in found):
                 return False
             owners |= {o["uid"] for o in found}
-        return await here.is_settled("web")
+        return True
 
     await here.eventually(whole)
 

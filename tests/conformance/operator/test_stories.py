@@ -118,9 +118,8 @@ async def _play(kubeconfig: Path, stories: list[str], settings: Settings) -> Pla
             for document in inputs(story):
                 await api.create(BY_KIND[document["kind"]], document["metadata"].get("namespace"), document)
         await until(lambda: _are_up(api, stories), PATIENCE_S, every_s=0.2)
-        before = operator.metrics.writes.copy()
-        await asyncio.sleep(5)
-        written = {what: n for what, n in (operator.metrics.writes - before).items() if what[1] != EVENT.kind}
+        await until(lambda: _is_quiet(operator), PATIENCE_S, every_s=0.0)
+        written = await _written(operator, 5)
         return Played({story: await _graph(api, story) for story in stories}, written)
 
 
@@ -151,6 +150,17 @@ async def _are_up(api: HttpKubeApi, stories: list[str]) -> bool:
         if len(pods) != sum(expectation(story)["pods"].values()):
             return False
     return True
+
+
+async def _is_quiet(operator: Operator) -> bool:
+    """Cliques and groups tell their last news after the set has told its own."""
+    return not await _written(operator, 2)
+
+
+async def _written(operator: Operator, within_s: float) -> dict[Any, int]:
+    before = operator.metrics.writes.copy()
+    await asyncio.sleep(within_s)
+    return {what: n for what, n in (operator.metrics.writes - before).items() if what[1] != EVENT.kind}
 
 
 async def _graph(api: HttpKubeApi, story: str) -> Graph:
