@@ -195,7 +195,16 @@ def collect(
     recorder = _Recorder(preview, statuses or {}, stacks or {}, existing)
     recorder.run = into or recorder.run
 
+    has_failed = False
+
+    def found_in_the_garbage(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What a program that failed left behind is collected in the midst of anything else. To print a traceback then
+        parses source, and breaks what is parsing just now (SystemError: AST constructor recursion depth mismatch)."""
+        if not has_failed:
+            loop.default_exception_handler(context)
+
     async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(found_in_the_garbage)
         runtime_config.set_all_config(dict(config or {}), list(secret))
         mocks.set_mocks(None, project="grove", stack=stack, preview=preview, monitor=recorder)  # type: ignore[arg-type]
         # What a program that failed left behind belongs to a loop that is closed: nobody shall wait for it here.
@@ -212,6 +221,10 @@ def collect(
             resolved = await output.future()
             recorder.run.exports[name] = Secret(resolved) if await output.is_secret() else resolved
 
-    contextvars.copy_context().run(asyncio.run, main())
+    try:
+        contextvars.copy_context().run(asyncio.run, main())
+    except BaseException:
+        has_failed = True
+        raise
     recorder.run.registrations.sort(key=lambda r: (r.parent, r.type, r.name))
     return recorder.run
