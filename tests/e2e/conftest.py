@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from grove_operator.localcluster.checker import check_nodes
+from tests.support.fleets import stack_on_its_fleet
 from tests.support.operated import REAL_PYTHON, Operated, operated_cluster
 from tests.support.project import Project
 from tests.support.scene import scene
@@ -38,6 +39,14 @@ def no_node_is_over_its_allocatable(request: pytest.FixtureRequest) -> Iterator[
     yield
     if project := cluster_of(request.node):
         assert check_nodes(project.get("nodes"), project.get("pods")) == []
+
+
+@pytest.fixture(scope="module")
+def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """The stack that the module names as STACK, on its fleet. Other stories make a project of their own."""
+    stack: str = request.module.STACK
+    with stack_on_its_fleet(stack, tmp_path_factory.mktemp(stack), tmp_path_factory.mktemp("home")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.fleets import domains, example_runs, leaves_nothing, stack_on_its_fleet
+from tests.support.fleets import domains, example_runs, leaves_nothing
 from tests.support.project import Project
 
 pytestmark = pytest.mark.needs_tools
 STACK = "gb200-nvl72"
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    with stack_on_its_fleet(STACK, tmp_path_factory.mktemp(STACK), tmp_path_factory.mktemp("home")) as project:
-        yield project
 
 
 def test_every_instance_sits_whole_in_one_nvlink_domain(project: Project) -> None:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.support.fleets import domains, example_runs, exported, leaves_nothing, set_config, stack_on_its_fleet
+from tests.support.fleets import domains, example_runs, exported, leaves_nothing, set_config
 from tests.support.project import Project
 
 pytestmark = pytest.mark.needs_tools
 STACK = "h100"
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    with stack_on_its_fleet(STACK, tmp_path_factory.mktemp(STACK), tmp_path_factory.mktemp("home")) as project:
-        yield project
 
 
 def test_an_image_without_a_digest_fails_the_preview_before_anything_else(project: Project) -> None:

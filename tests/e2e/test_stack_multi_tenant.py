@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 
 import pytest
 
-from tests.support.fleets import domains, leaves_nothing, set_config, stack_on_its_fleet
+from tests.support.fleets import domains, leaves_nothing, set_config
 from tests.support.project import Project
 
 pytestmark = pytest.mark.needs_tools
 STACK = "multi-tenant"
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    with stack_on_its_fleet(STACK, tmp_path_factory.mktemp(STACK), tmp_path_factory.mktemp("home")) as project:
-        yield project
 
 
 @pytest.fixture(scope="module")
