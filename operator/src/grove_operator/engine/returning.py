@@ -8,20 +8,18 @@ gang waits to go back       room is kept for LONGEST_S in all (`scheduler.home`)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
 from grove_operator.api.constants import LABEL_POD_GANG
 from grove_operator.api.kinds import Json
 from grove_operator.engine.leaving import LONGEST_S, Leaving
 from grove_operator.engine.ports import Clock
 from grove_operator.engine.scheduling_feed import Feed, GangAt, waits
-from grove_operator.engine.telling import Stores
+from grove_operator.engine.scheduling_view import staying_pods
+from grove_operator.engine.telling import Spawn, Stores
 from grove_operator.engine.vacated import AWAITED_S, Vacated
 from grove_operator.scheduler.model import Gang
-
-Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 
 class Returning:
@@ -51,7 +49,7 @@ class Returning:
     def let_go_of_followed(self, keys: Iterable[str], gang_at: GangAt) -> None:
         """Of these gangs, places for which somebody is there now, or nobody will come."""
         for key in self._vacated.among(keys):
-            for pod in self._vacated.followed(key, gang_at(key), self._living(key)):
+            for pod in self._vacated.followed(key, gang_at(key), self._staying(key)):
                 self._let_go(key, pod)
 
     def as_it_waits(self, gang: Gang) -> Gang:
@@ -126,13 +124,11 @@ class Returning:
         if self._vacated.let_go(key, gone):
             self._free(key, gone)
 
-    def _living(self, key: str) -> Iterator[Json]:
-        pod_gang = self._stores.gangs.get(*key.split("/")) or {"spec": {}}
+    def _staying(self, key: str) -> Iterator[Json]:
+        namespace, name = key.split("/")
+        pod_gang = self._stores.gangs.get(namespace, name) or {"spec": {}}
         for group in pod_gang["spec"].get("podgroups") or ():
-            for reference in group.get("podReferences") or ():
-                pod = self._stores.pods.get(reference.get("namespace") or key.split("/")[0], reference["name"])
-                if pod is not None and not pod["metadata"]["deletionTimestamp"]:
-                    yield pod
+            yield from staying_pods(group, namespace, self._stores.pods.get)
 
     async def _look_again(self, key: str) -> None:
         await self._clock.sleep(AWAITED_S)

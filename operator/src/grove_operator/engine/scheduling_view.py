@@ -242,13 +242,7 @@ def gang_of(
     pods: list[Json] = []
     groups = []
     for group in spec.get("podgroups") or ():
-        found = [
-            pod
-            for ref in group.get("podReferences") or ()
-            if (pod := pod_at(ref.get("namespace") or meta["namespace"], ref["name"])) is not None
-            and not pod["metadata"]["deletionTimestamp"]
-            and not is_over(pod)
-        ]
+        found = [pod for pod in staying_pods(group, meta["namespace"], pod_at) if not is_over(pod)]
         pods += found
         members = tuple(_member(pod, assumed, schedulers) for pod in sorted(found, key=_pod_order))
         minimum = int(group.get("minReplicas") or 0)
@@ -277,6 +271,14 @@ def gang_of(
         packing=packing if packing in PACKINGS else None,
         leaving=tuple((p["node"], p["needs"]) for p in sorted(before, key=_pod_order)),
     )
+
+
+def staying_pods(group: Json, namespace: str, pod_at: Lookup) -> Iterator[Json]:
+    """Those that a podgroup of a PodGang in `namespace` names, and that aren't on their way out."""
+    for ref in group.get("podReferences") or ():
+        pod = pod_at(ref.get("namespace") or namespace, ref["name"])
+        if pod is not None and not pod["metadata"]["deletionTimestamp"]:
+            yield pod
 
 
 def _owner(meta: Json) -> str | None:

@@ -16,27 +16,25 @@ from grove_operator.scheduler.search import Search
 
 def hosts_to_drain(search: Search, tree: Scope) -> Ints:
     """Node rows; none when no domain could ever hold the tree."""
-    nearest = _nearest(search, tree)
-    if nearest is None:
-        return np.zeros(0, dtype=np.int64)
-    lo, order = nearest
+    lo, free = _nearest(search, tree)
+    if not len(free):
+        return free
+    order = _most_room_first(free)
     reach = np.min([np.cumsum(_when_empty(search, shape)[lo + order]) / n for shape, n in tree.ask], axis=0)
     return _rows(search, lo, order[: int(np.searchsorted(reach, len(tree.ask))) + 1])
 
 
 def hosts_with_room(search: Search, tree: Scope) -> Ints:
     """Node rows where some of the tree could be placed now, no more than all of it needs."""
-    nearest = _nearest(search, tree)
-    if nearest is None:
-        return np.zeros(0, dtype=np.int64)
-    lo, order = nearest
-    k = _free(search, tree, lo, len(order))[order]
+    lo, free = _nearest(search, tree)
+    order = _most_room_first(free)
+    k = free[order]
     wanted = sum(n for _, n in tree.ask)
     return _rows(search, lo, order[(k > 0) & (np.cumsum(k) - k < wanted)])
 
 
-def _nearest(search: Search, tree: Scope) -> tuple[int, Ints] | None:
-    """First position of the chosen domain, and its hosts from the one with most room down."""
+def _nearest(search: Search, tree: Scope) -> tuple[int, Ints]:
+    """First position of the chosen domain, and how many pods each of its hosts takes now; no hosts without a domain."""
     lanes, index = search.ready(tree), search.index
     empty = {shape.number: _when_empty(search, shape) for shape, _ in tree.ask}
     allowed = search.capacity.anchored(tree, tree.required, 0, len(search.table))
@@ -50,15 +48,14 @@ def _nearest(search: Search, tree: Scope) -> tuple[int, Ints] | None:
             if best is None or share > best[0]:
                 best = (share, domain)
     if best is None:
-        return None
+        return 0, np.zeros(0, dtype=np.int64)
     lo, hi = index.range(tree.required, best[1])
-    return lo, np.argsort(-_free(search, tree, lo, hi - lo), kind="stable")
+    return lo, np.sum([lanes.k[lanes.lane[id(shape)], lo:hi] for shape, _ in tree.ask], axis=0)
 
 
-def _free(search: Search, tree: Scope, lo: int, count: int) -> Ints:
-    lanes = search.ready(tree)
-    found: Ints = np.sum([lanes.k[lanes.lane[id(shape)], lo : lo + count] for shape, _ in tree.ask], axis=0)
-    return found
+def _most_room_first(free: Ints) -> Ints:
+    order: Ints = np.argsort(-free, kind="stable")
+    return order
 
 
 def _rows(search: Search, lo: int, order: Ints) -> Ints:

@@ -236,8 +236,7 @@ class _Builder:
             coming.append(member)
             if gated or not member.is_gated:
                 waiting.append(member)
-        if gang.reuse:
-            waiting.sort(key=comes_later)
+        waiting.sort(key=comes_later)
         missing = max(group.minimum - bound, 0)
         leaf.needed, leaf.extras = waiting[:missing], waiting[missing:]
         if self.wanted is not None:

@@ -341,11 +341,13 @@ class Solver:
                 if left and not self._extras_go_back(gang, group.name, left, only_levels=True):
                     if self._place_members(gang, group.name, left):
                         continue
-                    while self._place_members(gang, group.name, 1):
+                    while left and self._place_members(gang, group.name, 1):
                         left -= 1
                     self._extras_go_back(gang, group.name, left)
 
     def _extras_go_back(self, gang: Gang, name: str, count: int, *, only_levels: bool = False) -> bool:
+        if not gang.leaving or not count:
+            return False
         search, tree = self._prepare(gang, self.family(gang), {name: count})
         if (only_levels and not constrained(tree)) or not self._goes_back(gang, tree, None, search):
             return False

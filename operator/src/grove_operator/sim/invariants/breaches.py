@@ -17,6 +17,7 @@ from grove_operator.sim.invariants.witness import (
     Json,
     State,
     condition,
+    is_updating,
     label,
     minimum,
     name_of,
@@ -133,10 +134,8 @@ def _is_scaled_away(state: State, pcs: Json, clique: Json) -> bool:
 def _is_updating(state: State, pcs: Json, clique: Json) -> bool:
     """Its own, its group's or the set's update runs, or the template has just changed."""
     group = state.get("PodCliqueScalingGroup", clique["metadata"]["namespace"], label(clique, GROUP)) or {}
-    for obj in (pcs, clique, group):
-        progress = (obj.get("status") or {}).get("updateProgress")
-        if progress and not progress.get("updateEndedAt"):
-            return True
+    if any(map(is_updating, (pcs, clique, group))):
+        return True
     noticed = (pcs.get("status") or {}).get("observedGeneration") == pcs["metadata"].get("generation")
     return not noticed or label(clique, HASH) == ""
 

@@ -21,6 +21,7 @@ from grove_operator.sim.invariants.witness import (
     is_active,
     is_bound,
     is_ready,
+    is_updating,
     label,
     minimum,
     name_of,
@@ -78,12 +79,11 @@ class UpdatesKeepTheirBudget(Invariant):
 
 
 def _turn(pcs: Json, clique: Json, who: str) -> Iterator[str]:
-    progress = (pcs.get("status") or {}).get("updateProgress")
-    if not progress or progress.get("updateEndedAt"):
+    if not is_updating(pcs):
         if int(label(clique, REPLICA)) < pcs["spec"]["replicas"]:  # else it is going anyway
             yield f"{who} was replaced while no update of {name_of(pcs)} runs"
         return
-    selected = [one["replicaIndex"] for one in progress.get("currentlyUpdating") or ()]
+    selected = [one["replicaIndex"] for one in pcs["status"]["updateProgress"].get("currentlyUpdating") or ()]
     if len(selected) > 1:
         yield f"replicas {selected} of {name_of(pcs)} are updated at once"
     if int(label(clique, REPLICA)) not in selected:
@@ -132,8 +132,7 @@ class GroupsKeepTheirBudget(Invariant):
         live = state.get("PodCliqueScalingGroup", clique["metadata"]["namespace"], group)
         if pcs is None or live is None or int(j) >= live["spec"]["replicas"]:
             return
-        progress = (live.get("status") or {}).get("updateProgress")
-        if not progress or progress.get("updateEndedAt") or (key, j) not in self._was_whole:
+        if not is_updating(live) or (key, j) not in self._was_whole:
             return
         if condition(live, "GangTerminationInProgress") == "True" or may_be_recycled(state, clique):
             return

@@ -14,6 +14,7 @@ from grove_operator.sim.invariants.witness import (
     Json,
     State,
     condition,
+    has_ended,
     is_active,
     is_bound,
 )
@@ -49,7 +50,7 @@ class NoNodeIsOverfull(Invariant):
 
 
 def _held(pod: Json | None) -> tuple[str, Counter[str]] | None:
-    if pod is None or not is_bound(pod) or (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+    if pod is None or not is_bound(pod) or has_ended(pod):
         return None
     amounts: Counter[str] = Counter({"pods": 1})
     for container in pod["spec"].get("containers") or ():

@@ -19,6 +19,7 @@ from grove_operator.sim.invariants.witness import (
     controller,
     is_active,
     is_ready,
+    is_updating,
     label,
     minimum,
     set_of,
@@ -59,12 +60,9 @@ class CoherentPartsKeepStep(Invariant):
 
     def looked(self, state: State) -> Iterator[str]:
         for pcs in state.all("PodCliqueSet"):
-            progress = (pcs.get("status") or {}).get("updateProgress")
-            if (pcs["spec"].get("updateStrategy") or {}).get("type") != "Coherent" or not progress:
+            if (pcs["spec"].get("updateStrategy") or {}).get("type") != "Coherent" or not is_updating(pcs):
                 continue
-            if progress.get("updateEndedAt"):
-                continue
-            for one in progress.get("currentlyUpdating") or ():
+            for one in pcs["status"]["updateProgress"].get("currentlyUpdating") or ():
                 yield from self._judge(state, pcs, str(one["replicaIndex"]))
 
     def _judge(self, state: State, pcs: Json, replica: str) -> Iterator[str]:
@@ -80,13 +78,14 @@ class CoherentPartsKeepStep(Invariant):
             return
         steps = max(1, min(p["spec"]["replicas"] // max(1, minimum(p)) for p in parts.values()))
         sizes = {name: p["spec"]["replicas"] for name, p in parts.items()}
-        is_scaled = self._sizes.setdefault((pcs["metadata"]["uid"], _update_of(pcs), replica), sizes) != sizes
-        self._sizes[pcs["metadata"]["uid"], _update_of(pcs), replica] = sizes
+        update = _update_of(pcs)
+        is_scaled = self._sizes.get((pcs["metadata"]["uid"], update, replica), sizes) != sizes
+        self._sizes[pcs["metadata"]["uid"], update, replica] = sizes
         begun, done = {}, {}
         for name, part in parts.items():
             least = max(1, minimum(part))
             size = least + max(0, part["spec"]["replicas"] - steps * least) // steps
-            key = (part["metadata"]["uid"], _update_of(pcs))
+            key = (part["metadata"]["uid"], update)
             taken = self._taken.get(key, set())
             units, whole = len(taken), _done(state, part, taken)
             self._most[key] = most = max(whole, self._most.get(key, 0))

@@ -10,8 +10,10 @@ from grove_operator.sim.invariants.witness import (
     Invariant,
     Json,
     State,
+    has_ended,
     is_active,
     is_bound,
+    is_updating,
     label,
     name_of,
     set_of,
@@ -35,7 +37,7 @@ class RoomStaysWithItsSet(Invariant):
         for pcs in state.all("PodCliqueSet"):
             pods = _active(state, pcs)
             is_whole = (pcs.get("status") or {}).get("availableReplicas", 0) == pcs["spec"]["replicas"] > 0
-            if is_whole and all(map(is_bound, pods)) and not _is_updated(pcs):
+            if is_whole and all(map(is_bound, pods)) and not is_updating(pcs):
                 self._had[pcs["metadata"]["uid"]] = len(pods)
         return iter(())
 
@@ -46,7 +48,7 @@ class RoomStaysWithItsSet(Invariant):
         elif change.kind in SCALED and old and new and old["spec"].get("replicas") != new["spec"].get("replicas"):
             self._forget(new if change.kind == SCALED[0] else set_of(state, new))
         elif change.kind == "Pod" and new is not None:
-            if (new.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+            if has_ended(new):
                 self._forget(set_of(state, new))
             elif is_bound(new) and not (old and is_bound(old)):
                 yield from self._bound(state, new)
@@ -84,16 +86,10 @@ def _free(state: State, pcs: Json) -> dict[str, int]:
     """GPUs by node that nobody holds but pods of the set on their way out."""
     free = {n["metadata"]["name"]: int(n["status"]["allocatable"].get(GPU, 0)) for n in state.all("Node")}
     for pod in state.all("Pod"):
-        is_over = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
         is_leaving = set_of(state, pod) is pcs and not is_active(pod)
-        if is_bound(pod) and not is_over and not is_leaving:
+        if is_bound(pod) and not has_ended(pod) and not is_leaving:
             free[pod["spec"]["nodeName"]] -= _gpus(pod)
     return free
-
-
-def _is_updated(pcs: Json) -> bool:
-    progress = (pcs.get("status") or {}).get("updateProgress") or {}
-    return bool(progress) and not progress.get("updateEndedAt")
 
 
 def _gpus(pod: Json) -> int:

@@ -19,6 +19,7 @@ from grove_operator.sim.invariants.witness import (
     condition,
     is_active,
     is_ready,
+    is_updating,
     label,
     minimum,
     name_of,
@@ -117,12 +118,7 @@ def _further(pcs: Json) -> int:
 
 
 def _may_surge(pcs: Json) -> int:
-    return _further(pcs) if _is_updating(pcs) and _surge(pcs).get("status") in ("True", "Unknown") else 0
-
-
-def _is_updating(obj: Json) -> bool:
-    progress = (obj.get("status") or {}).get("updateProgress") or {"updateEndedAt": "never begun"}
-    return not progress.get("updateEndedAt")
+    return _further(pcs) if is_updating(pcs) and _surge(pcs).get("status") in ("True", "Unknown") else 0
 
 
 def _surge(pcs: Json) -> Json:
@@ -175,7 +171,7 @@ def _is_remade(state: State, clique: Json) -> bool:
     if condition(group, "GangTerminationInProgress") == "True" or may_be_recycled(state, clique):
         return False
     is_up = sum(is_ready(p) for p in state.pods_of(clique)) >= minimum(clique) > 0
-    return _is_updating(group) and is_up
+    return is_updating(group) and is_up
 
 
 def _is_available(state: State, pcs: Json, i: int) -> bool:

@@ -112,9 +112,18 @@ class Witness:
             self.violations.append(f"{self.state.now_s:.3f} s: {type(invariant).__name__}: {text}")
 
 
+def has_ended(pod: Json) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
 def is_active(pod: Json) -> bool:
-    ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-    return not ended and "deletionTimestamp" not in pod["metadata"]
+    return not has_ended(pod) and "deletionTimestamp" not in pod["metadata"]
+
+
+def is_updating(obj: Json) -> bool:
+    """An update of the set, group or clique has begun and not ended."""
+    progress = (obj.get("status") or {}).get("updateProgress") or {}
+    return bool(progress) and not progress.get("updateEndedAt")
 
 
 def is_ready(pod: Json) -> bool:
