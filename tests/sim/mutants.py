@@ -28,7 +28,7 @@ from grove_operator.core import (
     updates,
 )
 from grove_operator.engine import binder, executor, plan, reconcilers, vacated
-from grove_operator.scheduler import kept, solve
+from grove_operator.scheduler import extras, kept
 from grove_operator.sim.rehearsal import Verdict, rehearse
 from grove_operator.sim.story import Story
 
@@ -292,7 +292,7 @@ MUTANTS = (
     Mutant(
         "followers-wait-their-turn",
         "what a gang had beyond its minima comes after the minima of those that never had a place",
-        ((solve.Solver, "_place_followers", never_followed),),
+        ((extras.Extras, "place_followers", never_followed),),
         ("crowded",),
     ),
     Mutant(

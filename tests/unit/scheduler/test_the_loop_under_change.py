@@ -178,10 +178,10 @@ async def test_a_gang_that_was_held_is_told_of_though_bindings_wait_again_by_the
 class FailsOn(Solver):
     """A solver with a fault that one gang brings to light."""
 
-    def _prepare(self, gang: Any, *rest: Any) -> Any:
+    def _place_minima(self, gang: Any) -> bool:
         if gang.name == "poison":
             raise ZeroDivisionError("a fault")
-        return super()._prepare(gang, *rest)
+        return super()._place_minima(gang)
 
 
 async def test_a_fault_in_the_solver_refuses_its_gang_and_no_other() -> None:
