@@ -68,3 +68,9 @@ def listed(names: Sequence[str]) -> str:
 
 def label(obj: Mapping[str, Any], key: str) -> str:
     return str((obj["metadata"].get("labels") or {}).get(key, ""))
+
+
+def label_number(obj: Mapping[str, Any], key: str) -> int | None:
+    """What the label counts, an index say; None when it is lost or no number."""
+    text = label(obj, key)
+    return int(text) if text.isdigit() else None

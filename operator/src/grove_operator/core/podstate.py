@@ -8,7 +8,7 @@ from typing import Any, Literal
 from grove_operator.api import conditions
 from grove_operator.api.constants import LABEL_POD_INDEX, LABEL_POD_TEMPLATE_HASH, SCHEDULING_GATE
 from grove_operator.api.kinds import Json
-from grove_operator.core.objects import is_terminating, label
+from grove_operator.core.objects import is_terminating, label, label_number
 
 
 def is_ready(pod: Json) -> bool:
@@ -47,8 +47,7 @@ def has_grove_gate(pod: Json) -> bool:
 
 def pod_index(pod: Json) -> int | None:
     """From its label; None when it carries no index."""
-    text = label(pod, LABEL_POD_INDEX)
-    return int(text) if text.isdigit() else None
+    return label_number(pod, LABEL_POD_INDEX)
 
 
 def health(pod: Json) -> Literal["ready", "erroneous", "started-not-ready", "other"]:

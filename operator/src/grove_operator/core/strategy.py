@@ -17,7 +17,7 @@ from grove_operator.api.constants import (
     LABEL_SCALING_GROUP_REPLICA_INDEX,
 )
 from grove_operator.api.kinds import Json
-from grove_operator.core.objects import label
+from grove_operator.core.objects import label, label_number
 from grove_operator.core.template import Clique, Template
 
 Strategy = Literal["RollingRecreate", "OnDelete", "Coherent"]
@@ -87,5 +87,5 @@ def entry_of(template: Template, i: int, obj: Json) -> Clique | None:
 
 def member_index(obj: Json) -> int:
     """Scaling-group replica of a member PodClique; -1 when its label is lost."""
-    text = label(obj, LABEL_SCALING_GROUP_REPLICA_INDEX)
-    return int(text) if text.isdigit() else -1
+    index = label_number(obj, LABEL_SCALING_GROUP_REPLICA_INDEX)
+    return -1 if index is None else index

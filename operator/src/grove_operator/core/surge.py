@@ -25,7 +25,7 @@ from grove_operator.api.constants import (
 )
 from grove_operator.api.kinds import Json
 from grove_operator.api.syntax import positive_count
-from grove_operator.core.objects import label
+from grove_operator.core.objects import label_number
 from grove_operator.core.observed import OWNERSHIP_CONFLICT, SetView
 from grove_operator.core.outcome import EventSpec
 from grove_operator.core.strategy import ON_DELETE, is_noticed, is_paused, is_running, set_progress, strategy
@@ -210,5 +210,5 @@ def _is_given_up(condition: Json | None) -> bool:
 
 def replica_of(obj: Json) -> int:
     """PodCliqueSet replica of a part or pod; -1 when its label is lost."""
-    text = label(obj, LABEL_PCS_REPLICA_INDEX)
-    return int(text) if text.isdigit() else -1
+    index = label_number(obj, LABEL_PCS_REPLICA_INDEX)
+    return -1 if index is None else index
