@@ -16,7 +16,8 @@ import pytest
 
 from grove_operator.localcluster.checker import check_nodes
 from tests.support.clusters import LocalCluster
-from tests.support.project import Project, wait_for
+from tests.support.project import Project
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.needs_tools
 

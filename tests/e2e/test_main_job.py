@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.support.clusters import LocalCluster
-from tests.support.project import ROOT, Project, wait_for
+from tests.support.project import ROOT, Project
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.needs_tools
 NAMESPACE = "vllm-v1-disagg-router"

@@ -8,8 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,14 +148,6 @@ class Project:
         kinds = self.kubectl("api-resources", "--verbs=list", "-o", "name").split()
         wanted = ",".join(kind for kind in kinds if kind not in {"events", "events.events.k8s.io"})
         return self.kubectl("get", wanted, "-A", "-l", selector, "-o", "name", "--ignore-not-found").split()
-
-
-def wait_for(claim: Callable[[], object], what: str, limit_s: float = 120) -> None:
-    """Asks again until the claim holds; the limit only bounds a failing test, which then says `what`."""
-    deadline = time.monotonic() + limit_s
-    while not claim():
-        assert time.monotonic() < deadline, f"not within {limit_s:g} s: {what}"
-        time.sleep(0.1)
 
 
 def failed_resources(said: str) -> set[str]:

@@ -10,9 +10,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,12 @@ from grove_operator.localcluster.agent import __file__ as agent_file
 from grove_operator.localcluster.checker import check_nodes
 from grove_operator.localcluster.controlplane_bare import BareControlPlane, bare_control_plane
 from tests.support.kubectl import Kubectl
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.needs_tools
 Json = dict[str, Any]
 SOURCE = str(Path(agent_file).parents[3])
+until = partial(wait_for, limit_s=60)
 IMAGE = "real.example:5000/py:v1@sha256:" + "0" * 64
 FLEET = {
     "pools": [
@@ -115,16 +117,6 @@ def namespace(kubectl: Kubectl, agent: Agent, request: pytest.FixtureRequest) ->
     kubectl("create", "namespace", name)
     kubectl("create", "serviceaccount", "worker", "-n", name)
     return name
-
-
-def until(claim: Callable[[], Any], what: str) -> Any:
-    """Waits for an asynchronous fact; the limit only bounds a failing test."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if found := claim():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"not seen within 60 s: {what}")
 
 
 def pod(name: str, *, node: str = "n-0", image: str = "pretended:1", gpus: int = 0, **spec: Any) -> Json:
