@@ -122,7 +122,8 @@ async def test_a_rolling_update_of_every_role_fails_no_new_request(
 ) -> None:
     """Two units of each role at least. Streams that a going worker breaks off are counted, not forbidden."""
     async with cluster(serving) as api:
-        await api.patch(DYNAMO_GRAPH_DEPLOYMENT, HERE, "dynamo-grove", {"spec": {"services": STEADY}})
+        asked: Json = {"spec": {"annotations": PATIENT, "services": STEADY}}
+        await api.patch(DYNAMO_GRAPH_DEPLOYMENT, HERE, "dynamo-grove", asked)
 
         async def units() -> dict[str, Json]:
             found = [pod for role in ROLES for pod in await pods(api, role)]
@@ -133,7 +134,7 @@ async def test_a_rolling_update_of_every_role_fails_no_new_request(
             counts = Counter(p["metadata"]["labels"]["nvidia.com/dynamo-component"] for p in now)
             return all(counts[role] >= 2 for role in ROLES) and all(is_ready(p) and sought(p) for p in now)
 
-        # The change to STEADY is itself a rolling update: two ready frontends may be those from before it.
+        # This change is itself a rolling update: two ready frontends may be those from before it.
         await until(lambda: two_of_each_are(is_steady), PATIENCE_S)
         for pod in await pods(api, "Frontend"):
             await listed(f"http://{pod['status']['podIP']}:8000", [MODEL])
@@ -159,6 +160,7 @@ GRAPH_BETA = replace(DYNAMO_GRAPH_DEPLOYMENT, version="v1beta1")
 PLANNED = ROOT / "tests" / "golden" / "planner" / "graph.yaml"
 ROLES = ("Frontend", "VllmDecodeWorker", "VllmPrefillWorker")
 LINGER = {"preStop": {"sleep": {"seconds": 3}}}
+PATIENT = {"grove.io/rollout-min-ready-seconds": "10"}
 STEADY: Json = {
     "Frontend": {
         "replicas": 2,
@@ -168,7 +170,7 @@ STEADY: Json = {
     "VllmPrefillWorker": {"replicas": 2},
 }
 """As docs/dynamo.md has it for updates that nobody notices: a frontend serves on while clients still find it, and asks
-another worker where one goes away."""
+another worker where one goes away; and with PATIENT no worker goes before the frontends know its predecessor."""
 MULTI: Json = {
     "apiVersion": "nvidia.com/v1alpha1",
     "kind": "DynamoGraphDeployment",

@@ -274,6 +274,12 @@ MUTANTS = (
     ),
     Mutant("ratio-forgotten", "a coherent update lets every part run ahead", ((coherent, "allowance", always(99)),)),
     Mutant(
+        "ready-is-enough",
+        "an update goes on as soon as pods are Ready, however long the set asks for",
+        ((updates, "settles_in_s", always(0.0)), (updates, "is_settling", always(False))),
+        ("patient",),
+    ),
+    Mutant(
         "surge-not-waited-for",
         "old pods go before the further replica is available",
         ((surge, "judged", surge_is_there),),

@@ -118,3 +118,12 @@ def test_a_set_tells_of_its_further_replicas_while_they_are_there() -> None:
     assert draw(podcliquesets=[pcs]).facts == ("1/1 available", f"surge: {surge['message']}")
     pcs["status"]["conditions"] = [{**surge, "status": "False", "message": "no place for pod web-1-a-x"}]
     assert draw(podcliquesets=[pcs]).facts == ("1/1 available",)
+
+
+def test_a_clique_tells_that_an_update_does_not_count_on_its_pods_yet() -> None:
+    clique = a_clique("web-0-a", "web-0", 2, 2)
+    said = {"type": "Settling", "status": "True", "message": "a Ready pod has been so for less than 10 s"}
+    objects = {"podcliquesets": [a_set("web", 1)], "podgangs": [a_gang("web-0", "web")], "podcliques": [clique]}
+    for status, facts in (("True", ("2/2 ready", f"settling: {said['message']}")), ("False", ("2/2 ready",))):
+        clique["status"]["conditions"] = [{**said, "status": status}]
+        assert draw(**objects).children[0].children[0].facts == facts

@@ -11,7 +11,7 @@ from typing import Any
 
 from grove_operator.api.faults import Advice, path
 from grove_operator.api.podcliqueset import PodCliqueSet
-from grove_operator.api.rules_budget import spread_advice, surge_advice
+from grove_operator.api.rules_budget import rollout_advice, spread_advice
 from grove_operator.api.rules_topology import constraint_places, effective_topology, level_names
 
 
@@ -25,7 +25,7 @@ def podcliqueset_advice(
             field = path("spec", "template", "cliques", i, "spec", "podSpec", "restartPolicy")
             yield Advice(field, f"{policy}: containers that end are not started again, and their pod counts as lost")
     yield from spread_advice(pcs)
-    yield from surge_advice(pcs)
+    yield from rollout_advice(pcs)
     if creating:
         yield from _preferences(pcs, topologies or {})
         return

@@ -1,10 +1,10 @@
-"""Rules of fields that Grove's other releases have, update budgets and the spreading of replicas, and of surges."""
+"""Rules of update budgets and of the spreading of replicas, which Grove's other releases have, and of annotations."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from grove_operator.api.constants import ANNOTATION_MAX_SURGE
+from grove_operator.api.constants import ANNOTATION_MAX_SURGE, ANNOTATION_MIN_READY_SECONDS
 from grove_operator.api.duration import duration_s
 from grove_operator.api.faults import Advice, Fault, path
 from grove_operator.api.podcliqueset import PodCliqueSet, RollingUpdate
@@ -12,7 +12,8 @@ from grove_operator.api.syntax import is_label_key, positive_count
 
 TEMPLATE = "spec.template"
 SPREAD = "spec.replicaSpreadConstraints"
-SURGE = f"metadata.annotations[{ANNOTATION_MAX_SURGE}]"
+ROLLOUT = {ANNOTATION_MAX_SURGE: "1", ANNOTATION_MIN_READY_SECONDS: "10"}
+"""Annotations that say how an update goes, each a positive number, with an example."""
 PER_POD = ("labelSelector", "matchLabelKeys", "minDomains", "nodeAffinityPolicy", "nodeTaintsPolicy")
 """Fields of a topology spread constraint that speak of single pods; replicas are counted without them."""
 
@@ -48,24 +49,32 @@ def _budget_faults(field: str, budget: RollingUpdate, strategy: str, min_availab
         yield Fault(f"{field}.progressDeadline", "Invalid", fact, "use a duration such as 10m")
 
 
-def surge_faults(pcs: PodCliqueSet) -> Iterator[Fault]:
-    """The annotation that asks for further replicas during an update is a positive number."""
-    said = _max_surge(pcs)
-    if said is not None and not positive_count(said):
-        fact = f"{said!r} is not a number from 1 to 9999"
-        yield Fault(SURGE, "Invalid", fact, 'write it like "1", or remove it')
+def rollout_faults(pcs: PodCliqueSet) -> Iterator[Fault]:
+    """The annotations that ask for further replicas during an update, and for a rest after each step, are numbers."""
+    for key, said in _asked(pcs):
+        if not positive_count(said):
+            fact = f"{said!r} is not a number from 1 to 9999"
+            yield Fault(_field(key), "Invalid", fact, f'write it like "{ROLLOUT[key]}", or remove it')
 
 
-def surge_advice(pcs: PodCliqueSet) -> Iterator[Advice]:
-    """Where nothing is replaced by the operator, there is nothing to make replicas for."""
-    if _max_surge(pcs) is not None and pcs.spec.update_strategy and pcs.spec.update_strategy.type == "OnDelete":
-        yield Advice(SURGE, "is ignored: with updateStrategy OnDelete no pod is replaced by the operator")
+def rollout_advice(pcs: PodCliqueSet) -> Iterator[Advice]:
+    """Where nothing is replaced by the operator, there is nothing to make replicas for, and nothing to wait for."""
+    if pcs.spec.update_strategy and pcs.spec.update_strategy.type == "OnDelete":
+        for key, _ in _asked(pcs):
+            yield Advice(_field(key), "is ignored: with updateStrategy OnDelete no pod is replaced by the operator")
 
 
-def _max_surge(pcs: PodCliqueSet) -> str | None:
+def _asked(pcs: PodCliqueSet) -> Iterator[tuple[str, str]]:
     annotations = pcs.metadata.get("annotations")
-    said = annotations.get(ANNOTATION_MAX_SURGE) if isinstance(annotations, Mapping) else None
-    return said if isinstance(said, str) else None  # anything else is a fault of the metadata
+    if not isinstance(annotations, Mapping):
+        return
+    for key in ROLLOUT:
+        if isinstance(said := annotations.get(key), str):  # anything else is a fault of the metadata
+            yield key, said
+
+
+def _field(key: str) -> str:
+    return f"metadata.annotations[{key}]"
 
 
 def spread_faults(pcs: PodCliqueSet) -> Iterator[Fault]:

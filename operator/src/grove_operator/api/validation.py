@@ -25,7 +25,7 @@ from grove_operator.api.name_clashes import clash_faults
 from grove_operator.api.podcliqueset import PodCliqueSet
 from grove_operator.api.rules_advice import podcliqueset_advice
 from grove_operator.api.rules_backend import VOLCANO, backend_faults, scheduler_of, volcano_queue
-from grove_operator.api.rules_budget import budget_faults, spread_faults, surge_faults
+from grove_operator.api.rules_budget import budget_faults, rollout_faults, spread_faults
 from grove_operator.api.rules_dynamo import (
     RECREATE,
     creation_faults,
@@ -94,7 +94,7 @@ def validate_podcliqueset(
         faults += clash_faults(pcs)
     faults += budget_faults(pcs)
     faults += spread_faults(pcs)
-    faults += surge_faults(pcs)
+    faults += rollout_faults(pcs)
     faults += sharing_faults(pcs)
     if creating:
         faults += nvlink_faults(pcs, is_enabled=config.network.auto_mnnvl_enabled if config else None)

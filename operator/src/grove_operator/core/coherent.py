@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from grove_operator.api.kinds import Json
 from grove_operator.core.availability import least
 from grove_operator.core.observed import Peers
+from grove_operator.core.settling import is_settling
 from grove_operator.core.template import Template
 
 Sizes = Mapping[str, tuple[int, int]]
@@ -67,6 +68,8 @@ def _has_noticed(peer: Json, generation: str) -> bool:
 
 def _has_reached(peer: Json, ready: int | None, target: int, generation: str) -> bool:
     """What is old and broken doesn't count, and doesn't stop anybody. `ready` None: a group, which counts itself."""
+    if is_settling(peer):
+        return False
     status = peer.get("status") or {}
     updated: int = status.get("updatedReplicas", 0) if ready is None else ready
     return updated >= target or status.get("currentPodCliqueSetGenerationHash") == generation

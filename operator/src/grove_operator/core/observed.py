@@ -31,7 +31,10 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Peers:
-    """The standalone PodCliques and groups of one replica; of each PodClique the Ready pods of its newest template."""
+    """The standalone PodCliques and groups of one replica; of each PodClique the Ready pods of its newest template.
+
+    Pods that are Ready for less than the set asks don't count.
+    """
 
     parts: Mapping[str, Json] = field(default_factory=dict)
     ready: Mapping[str, int] = field(default_factory=dict)

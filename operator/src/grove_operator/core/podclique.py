@@ -12,6 +12,7 @@ from grove_operator.api.constants import (
     CONDITION_MIN_AVAILABLE_BREACHED,
     CONDITION_POD_CLIQUE_SCHEDULED,
     CONDITION_PODGANG_INITIALIZED,
+    CONDITION_SETTLING,
     LABEL_BASE_POD_GANG,
     LABEL_PCS_REPLICA_INDEX,
     LABEL_POD_CLIQUE,
@@ -35,6 +36,7 @@ from grove_operator.core.podcliqueset import last_errors
 from grove_operator.core.pods import Place, pod
 from grove_operator.core.replacement import Successor, successors
 from grove_operator.core.settings import Settings
+from grove_operator.core.settling import settling_condition, wake_after_s
 from grove_operator.core.sharing import Claims, Seat, claims_of_pod, clique_claims, lacking_templates
 from grove_operator.core.startup import clique_minima
 from grove_operator.core.strategy import UPDATE_IN_PROGRESS, entry_of, is_running
@@ -70,6 +72,8 @@ def reconcile(view: CliqueView, now: datetime, settings: Settings) -> Outcome:
         children.append(_new_pod(view, successor, settings, is_updating=is_updating))
         if successor.ended and not is_terminating(successor.ended):
             events.append(_told_of_end(view.obj, successor.ended))
+    if (settles_in_s := wake_after_s(view.template, kept, now)) is not None:
+        waits_s.append(settles_in_s)
     is_up = sum(podstate.is_ready(p) for p in kept) >= least(view.obj)
     is_settled = is_up or any(podstate.is_refused(p) for p in kept)
     is_starting = not is_settled and not conditions.is_true(view.obj, CONDITION_EVER_SCHEDULED)
@@ -238,8 +242,11 @@ def _status(view: CliqueView, progress: Json | None, now: datetime) -> Json:
         status["currentPodCliqueSetGenerationHash"] = view.template.generation_hash
     if progress is not None:
         status["updateProgress"] = progress
-    kept = [c for c in old.get("conditions") or () if least(obj) or c["type"] != CONDITION_EVER_SCHEDULED]
-    said = conditions.merged(kept, _conditions(view, live, scheduled, is_running(progress)), now)
+    is_settling = wake_after_s(view.template, live, now) is not None
+    settling = settling_condition(view.template, obj, is_it=is_settling)
+    dropped = (set() if least(obj) else {CONDITION_EVER_SCHEDULED}) | (set() if settling else {CONDITION_SETTLING})
+    kept = [c for c in old.get("conditions") or () if c["type"] not in dropped]
+    said = conditions.merged(kept, [*_conditions(view, live, scheduled, is_running(progress)), *settling], now)
     moment = timestamp_of(now)
     is_whole = sum(map(podstate.is_ready, live)) >= obj["spec"]["replicas"]
     failure = last_failure(old.get("conditions"), failures_of(view.pods, moment), is_whole=is_whole, now=moment)

@@ -29,6 +29,7 @@ from grove_operator.core.ratio import ratios
 from grove_operator.core.revisions import revisions
 from grove_operator.core.setconditions import EXCEEDED, set_conditions
 from grove_operator.core.settings import Settings
+from grove_operator.core.settling import settling_replicas
 from grove_operator.core.sharing import set_claims
 from grove_operator.core.startup import uses_ordering
 from grove_operator.core.strategy import is_running
@@ -115,8 +116,10 @@ def _status(view: SetView, now: datetime, settings: Settings) -> tuple[Json, flo
     available, updated = len(own & up), len(own & up & current)
     said, wake_after_s = set_conditions(view, available, updated, now)
     is_stuck = any(verdict["reason"] == EXCEEDED for verdict in said)
-    further = surge.judged(view, up, current, now, is_stuck=is_stuck)
-    progress = rollout.progress(view, current, up, further, now)
+    settling = settling_replicas(view.cliques.values())
+    further = surge.judged(view, up, current, now, settling=settling, is_stuck=is_stuck)
+    done = (up & current if further.is_there else current) - settling
+    progress = rollout.progress(view, current, done, further, now)
     status = {
         **old,
         "observedGeneration": template.obj["metadata"].get("generation", 1),

@@ -5,7 +5,8 @@
 
 A second change during an update starts the bookkeeping anew. Nothing is selected while the rollout is paused. A set
 that is taken over from another operator begins an update only where something of it is old. Further replicas
-(`core.surge`) come first; while they are there, one of the set's own is done when it is available, too.
+(`core.surge`) come first; while they are there, one of the set's own is done when it is available, too. What is
+Ready for less than the set asks isn't done (`core.settling`).
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ from grove_operator.core.template import Template
 
 
 def progress(
-    view: SetView, updated: AbstractSet[int], available: AbstractSet[int], surge: Surge, now: datetime
+    view: SetView, updated: AbstractSet[int], done: AbstractSet[int], surge: Surge, now: datetime
 ) -> Json | None:
-    """The set's updateProgress; None before the first update. `updated`: replicas of which everything is current."""
+    """The set's updateProgress; None before the first update. `updated`: replicas of which everything is current.
+
+    `done`: those of them that need not be waited for any more.
+    """
     template = view.template
     status = template.obj.get("status") or {}
     before, hash_before = status.get("updateProgress"), status.get("currentGenerationHash")
@@ -43,7 +47,7 @@ def progress(
         before = {k: v for k, v in before.items() if k != "currentlyUpdating"}
         before.setdefault("updateEndedAt", _moment(now))
     elif is_running(before) and hash_before == template.generation_hash:
-        before = _advanced(view, before, updated, updated & available if surge.is_there else updated, surge, now)
+        before = _advanced(view, before, updated, done, surge, now)
     return before | _counts(view)
 
 

@@ -12,6 +12,7 @@ from grove_operator.api.constants import (
     CONDITION_GANG_TERMINATION,
     CONDITION_MIN_AVAILABLE_BREACHED,
     CONDITION_POD_CLIQUE_SCHEDULED,
+    CONDITION_SETTLING,
     LABEL_PCS_REPLICA_INDEX,
     LABEL_POD_TEMPLATE_HASH,
 )
@@ -26,6 +27,7 @@ from grove_operator.core.objects import is_terminating, label, timestamp_of
 from grove_operator.core.observed import GroupView
 from grove_operator.core.outcome import EventSpec, Outcome
 from grove_operator.core.podcliqueset import last_errors
+from grove_operator.core.settling import is_settling, settling_condition
 from grove_operator.core.sharing import group_claims
 from grove_operator.core.strategy import ON_DELETE, UPDATE_IN_PROGRESS, is_running, strategy
 from grove_operator.core.template import Group
@@ -154,7 +156,10 @@ def _status(
     ]
     if minimum and not breached:
         said.append(conditions.condition(CONDITION_EVER_HEALTHY, True, "MinAvailableReached", "enough replicas held"))
+    settling = settling_condition(view.template, obj, is_it=any(is_settling(o) for m in by_replica for _, o in m))
+    said += settling
     dropped = {CONDITION_GANG_TERMINATION} if not breached else set()
+    dropped |= {CONDITION_SETTLING} if not settling else set()
     dropped |= {CONDITION_EVER_HEALTHY} if not minimum else set()
     said += name_taken(view.troubles, generation)
     kept = [c for c in without_name_taken(old.get("conditions")) if c["type"] not in dropped]

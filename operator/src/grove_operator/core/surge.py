@@ -72,10 +72,17 @@ def indices(template: Template) -> range:
 
 
 def judged(
-    view: SetView, available: AbstractSet[int], updated: AbstractSet[int], now: datetime, *, is_stuck: bool = False
+    view: SetView,
+    available: AbstractSet[int],
+    updated: AbstractSet[int],
+    now: datetime,
+    *,
+    settling: AbstractSet[int] = frozenset(),
+    is_stuck: bool = False,
 ) -> Surge:
     """`available`, `updated`: indices of replicas, further ones included. To be asked before anything is selected.
 
+    `settling`: those with pods that are Ready for less than the set asks; of further ones that is too early.
     `is_stuck`: the set has made no progress within its deadline.
     """
     template, before = view.template, _before(view.template)
@@ -87,7 +94,7 @@ def judged(
         return Surge(before if not _lasts(before) else None)
     if before is None:
         return _begun(view, available, updated)
-    return _continued(view, available & updated, now, is_stuck=is_stuck)
+    return _continued(view, (available & updated) - settling, now, is_stuck=is_stuck)
 
 
 def ended(surge: Surge) -> Json | None:

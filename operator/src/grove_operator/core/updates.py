@@ -1,6 +1,7 @@
 """One step of an update inside a selected PodCliqueSet replica (grove-behaviour 7.4 and 7.5).
 
 standalone PodClique   old pods that aren't Ready go at once; Ready ones while no more than maxUnavailable are away
+                       or Ready for less than the set asks (`core.settling`)
 scaling group          old replicas that aren't whole go at once; whole ones one after another, lowest index first,
                        and only while no more than maxUnavailable replicas that had a place are away
 
@@ -27,6 +28,7 @@ from grove_operator.core import coherent, podstate
 from grove_operator.core.availability import least, reaches_least
 from grove_operator.core.objects import is_terminating, label
 from grove_operator.core.observed import CliqueView, GroupView
+from grove_operator.core.settling import is_settling, min_ready_s, settles_in_s
 from grove_operator.core.strategy import (
     COHERENT,
     ON_DELETE,
@@ -86,7 +88,7 @@ def clique_step(view: CliqueView, kept: Sequence[Json], now: datetime) -> Step:
         return Step(progress=begun)
     if not old:
         return Step(progress=_ended(begun, now), is_decision=True)
-    doomed = _doomed_pods(view, kept, old, entry.name) if is_its_turn(template, i) else []
+    doomed = _doomed_pods(view, kept, old, entry.name, now) if is_its_turn(template, i) else []
     uids = frozenset(pod["metadata"]["uid"] for pod in doomed)
     return Step(uids, _told_of_pods(begun, view.pods, doomed, target), before is not begun)
 
@@ -99,12 +101,13 @@ def _was_done_before(template: Template, i: int, begun: Json) -> bool:
     return not is_running(begun) and is_running(set_progress(template)) and is_its_turn(template, i)
 
 
-def _doomed_pods(view: CliqueView, kept: Sequence[Json], old: list[Json], name: str) -> list[Json]:
+def _doomed_pods(view: CliqueView, kept: Sequence[Json], old: list[Json], name: str, now: datetime) -> list[Json]:
     replicas, minimum = view.obj["spec"]["replicas"], least(view.obj)
+    least_s = min_ready_s(view.template)
     broken = [pod for pod in old if not podstate.is_ready(pod)]
     ready_old = sorted((pod for pod in old if podstate.is_ready(pod)), key=_age)
     ready = sum(map(podstate.is_ready, kept))
-    away = max(0, replicas - len(kept)) + sum(_is_away(pod) for pod in kept)
+    away = max(0, replicas - len(kept)) + sum(_is_away(pod) or settles_in_s(pod, least_s, now) > 0 for pod in kept)
     free = max_unavailable(view.template, name, minimum) - away
     doomed = broken + (ready_old[: max(0, free)] if ready >= minimum else [])
     if strategy(view.template) == COHERENT:
@@ -175,6 +178,7 @@ def _group_decision(view: GroupView, group: Group, by_replica: Sequence[Members]
     doomed_replicas = [j for j in broken if j not in lost] + [j for j in known if j in stale and j not in broken]
     away = [j for j in known if j < len(by_replica) and (j in stale or not _is_finished(template, by_replica[j]))]
     away += lost
+    away += [j for j, members in enumerate(by_replica) if j not in away and any(map(is_settling, members.values()))]
     whole = [j for j, members in enumerate(by_replica) if _is_whole(members)]
     candidates = [j for j in sorted(stale) if j not in broken and j not in known]
     minimum = least(view.obj)

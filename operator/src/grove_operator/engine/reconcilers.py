@@ -57,6 +57,7 @@ from grove_operator.core.objects import controller_uid, is_terminating, label
 from grove_operator.core.observed import CliqueView, GroupView, Peers, ReplicaView, SetView, Trouble
 from grove_operator.core.outcome import Outcome
 from grove_operator.core.settings import Settings
+from grove_operator.core.settling import min_ready_s, settles_in_s
 from grove_operator.core.sharing import external_templates
 from grove_operator.core.strategy import COHERENT, is_running, set_progress, strategy
 from grove_operator.core.template import Template
@@ -325,7 +326,12 @@ class Reconcilers:
             name: clique_as_ours(template, peer) for name, peer in parts.items() if peer["kind"] == POD_CLIQUE.kind
         }
         parts |= cliques
-        ready = {name: sum(podstate.is_ready_of(p, peer) for p in self._pods(peer)) for name, peer in cliques.items()}
+        least_s, now = min_ready_s(template), self._clock.now()
+
+        def counts(pod: Json, peer: Json) -> bool:
+            return podstate.is_ready_of(pod, peer) and not settles_in_s(pod, least_s, now)
+
+        ready = {name: sum(counts(p, peer) for p in self._pods(peer)) for name, peer in cliques.items()}
         return Peers(parts, ready)
 
     def _members(self, template: Template, group: Json) -> list[Json]:

@@ -131,10 +131,14 @@ def _gang_node(
 def _clique_node(clique: Json, pods: Mapping[tuple[str, str], list[Json]], where: Mapping[str, str]) -> TreeNode:
     namespace, name = _namespace(clique), clique["metadata"]["name"]
     wanted, ready = clique["spec"]["replicas"], clique.get("status", {}).get("readyReplicas", 0)
+    facts = [f"{ready}/{wanted} ready"]
+    settling = condition(clique, c.CONDITION_SETTLING)
+    if settling is not None and settling["status"] == "True":
+        facts.append(f"settling: {settling['message']}")
     return TreeNode(
         "podclique",
         name,
-        (f"{ready}/{wanted} ready",),
+        tuple(facts),
         "good" if ready >= wanted else "waiting",
         tuple(
             _pod_node(pod, where)

@@ -28,6 +28,7 @@ from grove_operator.sim.invariants.witness import (
     set_of,
 )
 
+MIN_READY = "grove.io/rollout-min-ready-seconds"
 CALM_S = 20.0
 """Nobody else took anything of the group away for this long: what is away is the update's doing."""
 SEEN_S = 35.0
@@ -35,10 +36,16 @@ SEEN_S = 35.0
 
 
 class UpdatesKeepTheirBudget(Invariant):
-    """When the operator takes a Ready pod of the old template away, at most maxUnavailable of its clique are away."""
+    """When the operator takes a Ready pod of the old template away, at most maxUnavailable of its clique are away.
+
+    What followed another pod is away until it has been Ready for as long as the set asks.
+    """
 
     def __init__(self) -> None:
         self._had_place: set[tuple[str, str]] = set()
+        self._stood: dict[tuple[str, str], str] = {}
+        self._followers: set[str] = set()
+        self._ready_at: dict[str, float] = {}
         self._disturbed: dict[str, float] = {}
 
     def saw(self, state: State, change: Change) -> Iterator[str]:
@@ -48,7 +55,11 @@ class UpdatesKeepTheirBudget(Invariant):
         key = (controller(pod), label(pod, INDEX))
         if is_bound(pod):
             self._had_place.add(key)
+            if self._stood.setdefault(key, pod["metadata"]["uid"]) != pod["metadata"]["uid"]:
+                self._followers.add(pod["metadata"]["uid"])
         was_ready = change.old is not None and is_active(change.old) and is_ready(change.old)
+        if not was_ready and is_ready(pod):
+            self._ready_at[pod["metadata"]["uid"]] = state.now_s
         lost = was_ready and (change.new is None or not is_active(change.new) or not is_ready(change.new))
         if lost and change.actor != "operator":
             self._disturbed[key[0]] = state.now_s
@@ -73,9 +84,16 @@ class UpdatesKeepTheirBudget(Invariant):
         if state.now_s - self._disturbed.get(uid, -SEEN_S) < SEEN_S:
             return
         away = 1 + sum(not is_ready(p) and (uid, label(p, INDEX)) in self._had_place for p in others)
+        young = {u for u in self._followers if state.now_s - self._ready_at.get(u, state.now_s) < _asked_s(pcs)}
+        away += sum(is_ready(p) and p["metadata"]["uid"] in young for p in others)
         budget = _budget(pcs, clique)
         if away > budget:
             yield f"{name_of(pod)} was replaced, so {away} of {name_of(clique)} are away, {budget} may be"
+
+
+def _asked_s(pcs: Json) -> float:
+    """For how long a pod is Ready before an update counts on it. Kubernetes tells times in whole seconds."""
+    return float((pcs["metadata"].get("annotations") or {}).get(MIN_READY, 0)) - 1.0
 
 
 def _turn(pcs: Json, clique: Json, who: str) -> Iterator[str]:
@@ -101,11 +119,15 @@ def _budget(pcs: Json, clique: Json) -> int:
 
 
 class GroupsKeepTheirBudget(Invariant):
-    """When the operator takes a whole group replica of the old template away, no other is away because of it."""
+    """When the operator takes a whole group replica of the old template away, no other is away because of it.
+
+    One that was taken is away until it has been whole for as long as the set asks.
+    """
 
     def __init__(self) -> None:
         self._was_whole: set[tuple[str, str]] = set()
         self._taken: dict[str, set[str]] = {}
+        self._whole_at: dict[tuple[str, str], float] = {}
         self._disturbed: dict[str, float] = {}
 
     def saw(self, state: State, change: Change) -> Iterator[str]:
@@ -122,7 +144,7 @@ class GroupsKeepTheirBudget(Invariant):
                 j = label(change.obj, GROUP_REPLICA)
                 if _is_whole(state, change.obj, group, j, None):
                     self._was_whole.add((key, j))
-                    self._taken.get(key, set()).discard(j)
+                    self._whole_at.setdefault((key, j), state.now_s)
             return
         if change.takes_away and change.actor == "operator" and change.old is not None:
             yield from self._judge(state, change.old, group, key)
@@ -143,7 +165,10 @@ class GroupsKeepTheirBudget(Invariant):
         yield from _turn(pcs, clique, name_of(clique))
         if state.now_s - self._disturbed.get(key, -CALM_S) < CALM_S:
             return
-        taken = {k for k in self._taken.get(key, ()) if int(k) < live["spec"]["replicas"]} | {j}
+        self._whole_at.pop((key, j), None)
+        asked_s = max(0.0, _asked_s(pcs))
+        done = {k for (of, k), at_s in self._whole_at.items() if of == key and state.now_s - at_s >= asked_s}
+        taken = {k for k in self._taken.get(key, set()) - done if int(k) < live["spec"]["replicas"]} | {j}
         self._taken[key] = taken
         if len(taken) > _group_budget(pcs, live):
             yield f"{name_of(clique)} goes, so replicas {sorted(taken)} of {name_of(live)} are away at once"
