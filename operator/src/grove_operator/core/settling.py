@@ -23,7 +23,7 @@ from grove_operator.api.constants import (
 )
 from grove_operator.api.kinds import Json
 from grove_operator.api.syntax import positive_count
-from grove_operator.core.objects import label
+from grove_operator.core.objects import label_number
 from grove_operator.core.podstate import is_ready
 from grove_operator.core.strategy import ON_DELETE, strategy
 from grove_operator.core.template import Template
@@ -57,7 +57,8 @@ def is_settling(obj: Json | None) -> bool:
 
 def settling_replicas(cliques: Iterable[Json]) -> set[int]:
     """Indices of the PodCliqueSet replicas that have a PodClique, member or not, which is settling."""
-    return {int(label(clique, LABEL_PCS_REPLICA_INDEX)) for clique in cliques if is_settling(clique)}
+    found = {label_number(clique, LABEL_PCS_REPLICA_INDEX) for clique in cliques if is_settling(clique)}
+    return {i for i in found if i is not None}
 
 
 def settling_condition(template: Template, obj: Json, *, is_it: bool) -> list[Json]:
