@@ -35,6 +35,7 @@ from tests.support.serving import (
     process_of,
     serving_cluster,
 )
+from tests.support.timeline import timeline
 from tests.support.traffic import Traffic
 
 pytestmark = [
@@ -139,14 +140,17 @@ async def test_a_rolling_update_of_every_role_fails_no_new_request(
         for pod in await pods(api, "Frontend"):
             await listed(f"http://{pod['status']['podIP']}:8000", [MODEL])
         before = await units()
-        async with Traffic(api, HERE, "dynamo-grove-frontend", MODEL) as traffic:
+        async with (
+            timeline(api, HERE, ROLES) as moments,
+            Traffic(api, HERE, "dynamo-grove-frontend", MODEL) as traffic,
+        ):
             await until(traffic.has_begun, PATIENCE_S)
             rolled = {"spec": {"envs": [{"name": "ROLLED", "value": str(time.time())}]}}
             await api.patch(DYNAMO_GRAPH_DEPLOYMENT, HERE, "dynamo-grove", rolled)
             await until(lambda: two_of_each_are(lambda pod: pod["metadata"]["uid"] not in before), PATIENCE_S)
         print(f"rolling update of {len(before)} pods: {traffic.summary()}")
         record_property("rolling_update", traffic.summary())
-        assert traffic.refused == [], traffic.refused
+        assert not traffic.refused, "\n".join([*traffic.refused, *moments])
         assert traffic.answered >= 20
 
 
