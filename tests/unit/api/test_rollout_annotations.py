@@ -40,3 +40,12 @@ def test_with_on_delete_it_is_told_that_nothing_comes_of_them() -> None:
     obj = changed(obj, "spec.updateStrategy", {"type": "OnDelete"})
     assert validate_podcliqueset(obj) == []
     assert [a.field for a in advise_podcliqueset(obj)] == [f"metadata.annotations[{key}]" for key in EXAMPLES]
+
+
+@pytest.mark.parametrize(("seconds", "is_told"), [("59", False), ("60", True)])
+def test_a_rest_as_long_as_the_progress_deadline_is_told(seconds: str, is_told: bool) -> None:
+    obj = changed(leader_worker(), "metadata.annotations", {"grove.io/rollout-min-ready-seconds": seconds})
+    obj["spec"]["template"]["cliques"][0]["rollingUpdate"] = {"progressDeadline": "1m"}
+    assert validate_podcliqueset(obj) == []
+    told = [a.message for a in advise_podcliqueset(obj) if "min-ready" in a.field]
+    assert told == ["60 s are not shorter than the progressDeadline of 60 s: every step counts as stuck"] * is_told

@@ -58,10 +58,18 @@ def rollout_faults(pcs: PodCliqueSet) -> Iterator[Fault]:
 
 
 def rollout_advice(pcs: PodCliqueSet) -> Iterator[Advice]:
-    """Where nothing is replaced by the operator, there is nothing to make replicas for, and nothing to wait for."""
+    """Annotations without effect, and a rest after each step that the longest progressDeadline takes for a stop."""
     if pcs.spec.update_strategy and pcs.spec.update_strategy.type == "OnDelete":
         for key, _ in _asked(pcs):
             yield Advice(_field(key), "is ignored: with updateStrategy OnDelete no pod is replaced by the operator")
+        return
+    parts = (*pcs.spec.template.cliques, *(pcs.spec.template.pod_clique_scaling_groups or ()))
+    declared = [part.rolling_update.progress_deadline for part in parts if part.rolling_update]
+    deadline_s = max((duration_s(text) for text in declared if text is not None), default=0.0)
+    rest_s = positive_count(dict(_asked(pcs)).get(ANNOTATION_MIN_READY_SECONDS, ""))
+    if 0 < deadline_s <= rest_s:
+        fact = f"{rest_s} s are not shorter than the progressDeadline of {deadline_s:g} s: every step counts as stuck"
+        yield Advice(_field(ANNOTATION_MIN_READY_SECONDS), fact)
 
 
 def _asked(pcs: PodCliqueSet) -> Iterator[tuple[str, str]]:
