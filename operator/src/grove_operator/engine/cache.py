@@ -12,23 +12,19 @@ from typing import Any
 
 from grove_operator.api import conditions
 from grove_operator.api.constants import (
-    ANNOTATION_ENDS_IN_A_ROW,
-    ANNOTATION_FORMER_NODE,
-    ANNOTATION_REPLACES_PLACED,
     LABEL_BASE_POD_GANG,
     LABEL_PCS_REPLICA_INDEX,
     PART_OF,
 )
 from grove_operator.api.kinds import POD, POD_CLIQUE, POD_CLIQUE_SET, Json, Kind, ObjectKey, key_of
-from grove_operator.core.evidence import shortened
 from grove_operator.core.objects import controller_uid, is_terminating, label
 from grove_operator.core.podstate import pod_index
 from grove_operator.engine.former_nodes import FormerNodes
+from grove_operator.engine.trimmed import trimmed, trimmed_pod
 
 OnChange = Callable[[Json | None, Json | None], None]
 TOMBSTONES = 20_000
 PLACED_BY = ("uid", "labels", "ownerReferences")
-POD_ANNOTATIONS = (ANNOTATION_ENDS_IN_A_ROW, ANNOTATION_FORMER_NODE, ANNOTATION_REPLACES_PLACED)
 Place = dict[ObjectKey, None]
 """A set that remembers the order of arrival, so that the same news lead to the same writes in the same order."""
 ASKED = "asked"
@@ -87,8 +83,7 @@ class Cache:
         old = self.find(key)
         if uid in self._gone or (old is not None and _is_older_or_same(obj, old)):
             return
-        if key.kind == POD.kind:
-            obj = trimmed_pod(obj)
+        obj = trimmed_pod(obj) if key.kind == POD.kind else trimmed(obj)
         if old is not None and old["metadata"].get("deletionTimestamp") == ASKED and not is_terminating(obj):
             obj = {**obj, "metadata": {**obj["metadata"], "deletionTimestamp": ASKED}}
         if old is not None and any(old["metadata"].get(n) != obj["metadata"].get(n) for n in PLACED_BY):
@@ -163,48 +158,6 @@ class Cache:
         if ready and ready["status"] == "True":
             key = (pod["metadata"]["namespace"], label(pod, PART_OF))
             self._last_ready[key] = max(self._last_ready.get(key, ""), ready.get("lastTransitionTime") or "")
-
-
-def trimmed_pod(pod: Json) -> Json:
-    """What the reconcilers read of a pod, an eighth of its size."""
-    meta, spec, status = pod["metadata"], pod.get("spec", {}), pod.get("status", {})
-    names = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "labels")
-    kept: Json = {name: meta[name] for name in (*names, "ownerReferences") if name in meta}
-    if said_of_it := {k: v for k, v in (meta.get("annotations") or {}).items() if k in POD_ANNOTATIONS}:
-        kept["annotations"] = said_of_it
-    said: Json = {"phase": status.get("phase", "Pending")}
-    if said["phase"] == "Failed":
-        said |= {name: status[name] for name in ("reason", "message") if name in status}
-    if status.get("conditions"):
-        said["conditions"] = [_trimmed_condition(c) for c in status["conditions"]]
-    for name in ("initContainerStatuses", "containerStatuses"):
-        if status.get(name):
-            said[name] = [_trimmed_container(container) for container in status[name]]
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": kept,
-        "spec": {name: spec[name] for name in ("nodeName", "schedulingGates") if name in spec},
-        "status": said,
-    }
-
-
-def _trimmed_condition(condition: Json) -> Json:
-    read_of = {"Ready": ("lastTransitionTime",), "PodScheduled": ("reason", "message")}
-    names = ("type", "status", *read_of.get(condition["type"], ()))
-    return {name: condition[name] for name in names if name in condition}
-
-
-def _trimmed_container(status: Json) -> Json:
-    said: Json = {"ready": status.get("ready", False), "started": status.get("started", False)}
-    for field in ("state", "lastState"):
-        end = (status.get(field) or {}).get("terminated") or {}
-        if end.get("exitCode"):
-            kept = {name: end[name] for name in ("exitCode", "reason", "finishedAt") if name in end}
-            if end.get("message"):
-                kept["message"] = shortened(end["message"])
-            said |= {field: {"terminated": kept}, "name": status.get("name", "")}
-    return said
 
 
 def _is_older_or_same(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:

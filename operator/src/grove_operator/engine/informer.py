@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 
 from grove_operator.api.kinds import Json, Kind
 from grove_operator.engine.ports import ApiError, Clock, Gone, KubeApi
+from grove_operator.engine.trimmed import trimmed
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +26,6 @@ RETRY_MIN_S = 0.1
 RETRY_MAX_S = 10.0
 UNSERVED_S = 60.0
 """Between two looks for an optional kind that the server does not know."""
-
-
-def keep_all(obj: Json) -> Json:
-    return obj
 
 
 class Informer:
@@ -44,7 +41,7 @@ class Informer:
         namespace: str | None = None,
         label_selector: str = "",
         field_selector: str = "",
-        trim: Callable[[Json], Json] = keep_all,
+        trim: Callable[[Json], Json] = trimmed,
         is_optional: bool = False,
     ) -> None:
         self.kind = kind

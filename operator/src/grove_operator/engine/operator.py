@@ -50,10 +50,10 @@ from grove_operator.core.observed import OWNERSHIP_CONFLICT, Trouble
 from grove_operator.core.outcome import EventSpec, Outcome
 from grove_operator.core.settings import Settings
 from grove_operator.dynamo.settings import DynamoSettings
-from grove_operator.engine.cache import Cache, trimmed_pod
+from grove_operator.engine.cache import Cache
 from grove_operator.engine.events import EventSource, news
 from grove_operator.engine.executor import Executor, Result
-from grove_operator.engine.informer import Informer, keep_all
+from grove_operator.engine.informer import Informer
 from grove_operator.engine.keys import GATHER_S, Key, touched
 from grove_operator.engine.measures import Metrics, gang_states
 from grove_operator.engine.pace import AT_ONCE, STARTING, HeldStatuses, StatusPace
@@ -62,6 +62,7 @@ from grove_operator.engine.ports import ApiError, Clock, KubeApi
 from grove_operator.engine.queue import WorkQueue
 from grove_operator.engine.reconcilers import Case, Reconcilers
 from grove_operator.engine.surroundings import Surroundings
+from grove_operator.engine.trimmed import trimmed, trimmed_pod
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +179,7 @@ class Operator:
                 self._cache.remove(key_of(gone), gone["metadata"].get("uid", ""))
 
         selector = "" if kind in ROOTS or kind in OF_OTHERS else OURS
-        trim = trimmed_pod if kind is POD else keep_all
+        trim = trimmed_pod if kind is POD else trimmed
         is_optional = kind in OPTIONAL
         return Informer(
             self._api, self._clock, kind, on_change, label_selector=selector, trim=trim, is_optional=is_optional

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from grove_operator.api.kinds import SECRET, Json, Kind
 from grove_operator.dynamo.around import DOCKER_CONFIG, Around, registries_of
-from grove_operator.engine.informer import Informer, keep_all
+from grove_operator.engine.informer import Informer
 from grove_operator.engine.ports import Clock, KubeApi
+from grove_operator.engine.trimmed import trimmed
 
 KAI_QUEUE = Kind("scheduling.run.ai", "v2", "Queue", "queues", namespaced=False)
 
@@ -22,7 +23,7 @@ class Surroundings:
         self.on_change: Callable[[], None] = lambda: None
         self._namespace, self._mpi_secret = namespace, mpi_secret
 
-        def informer(kind: Kind, fields: str = "", trim: Callable[[Json], Json] = keep_all) -> Informer:
+        def informer(kind: Kind, fields: str = "", trim: Callable[[Json], Json] = trimmed) -> Informer:
             return Informer(
                 api, clock, kind, lambda old, new: self.on_change(), field_selector=fields, trim=trim, is_optional=True
             )
