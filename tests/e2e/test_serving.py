@@ -174,7 +174,7 @@ STEADY: Json = {
     "VllmPrefillWorker": {"replicas": 2},
 }
 """As docs/dynamo.md has it for updates that nobody notices: a frontend serves on while clients still find it, and asks
-another worker where one goes away; and with PATIENT no worker goes before the frontends know its predecessor."""
+another worker where one goes away; and with PATIENT no worker goes before the frontends know its successor."""
 MULTI: Json = {
     "apiVersion": "nvidia.com/v1alpha1",
     "kind": "DynamoGraphDeployment",

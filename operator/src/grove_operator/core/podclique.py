@@ -72,13 +72,14 @@ def reconcile(view: CliqueView, now: datetime, settings: Settings) -> Outcome:
         children.append(_new_pod(view, successor, settings, is_updating=is_updating))
         if successor.ended and not is_terminating(successor.ended):
             events.append(_told_of_end(view.obj, successor.ended))
-    if (settles_in_s := wake_after_s(view.template, kept, now)) is not None:
+    if (settles_in_s := wake_after_s(view.template, live, now)) is not None:
         waits_s.append(settles_in_s)
     is_up = sum(podstate.is_ready(p) for p in kept) >= least(view.obj)
     is_settled = is_up or any(podstate.is_refused(p) for p in kept)
     is_starting = not is_settled and not conditions.is_true(view.obj, CONDITION_EVER_SCHEDULED)
     troubles = tuple(dict.fromkeys([*claims.troubles, *lacking]))
-    status = _status(replace(view, troubles=(*view.troubles, *troubles)), step.progress, now)
+    view = replace(view, troubles=(*view.troubles, *troubles))
+    status = _status(view, step.progress, now, is_settling=settles_in_s is not None)
     events += lost_all(view.obj, status)
     return Outcome(
         tuple(children),
@@ -216,7 +217,7 @@ def _newest_at(pods: tuple[Json, ...], index: int) -> str:
     return newest["uid"] if newest else ""
 
 
-def _status(view: CliqueView, progress: Json | None, now: datetime) -> Json:
+def _status(view: CliqueView, progress: Json | None, now: datetime, *, is_settling: bool) -> Json:
     obj, old = view.obj, view.obj.get("status") or {}
     live = [p for p in view.pods if podstate.is_active(p)]
     template_hash = label(obj, LABEL_POD_TEMPLATE_HASH)
@@ -242,7 +243,6 @@ def _status(view: CliqueView, progress: Json | None, now: datetime) -> Json:
         status["currentPodCliqueSetGenerationHash"] = view.template.generation_hash
     if progress is not None:
         status["updateProgress"] = progress
-    is_settling = wake_after_s(view.template, live, now) is not None
     settling = settling_condition(view.template, obj, is_it=is_settling)
     dropped = (set() if least(obj) else {CONDITION_EVER_SCHEDULED}) | (set() if settling else {CONDITION_SETTLING})
     kept = [c for c in old.get("conditions") or () if c["type"] not in dropped]

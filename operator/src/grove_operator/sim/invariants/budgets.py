@@ -42,8 +42,7 @@ class UpdatesKeepTheirBudget(Invariant):
     """
 
     def __init__(self) -> None:
-        self._had_place: set[tuple[str, str]] = set()
-        self._stood: dict[tuple[str, str], str] = {}
+        self._first_at: dict[tuple[str, str], str] = {}
         self._followers: set[str] = set()
         self._ready_at: dict[str, float] = {}
         self._disturbed: dict[str, float] = {}
@@ -53,10 +52,8 @@ class UpdatesKeepTheirBudget(Invariant):
             return
         pod = change.obj
         key = (controller(pod), label(pod, INDEX))
-        if is_bound(pod):
-            self._had_place.add(key)
-            if self._stood.setdefault(key, pod["metadata"]["uid"]) != pod["metadata"]["uid"]:
-                self._followers.add(pod["metadata"]["uid"])
+        if is_bound(pod) and self._first_at.setdefault(key, pod["metadata"]["uid"]) != pod["metadata"]["uid"]:
+            self._followers.add(pod["metadata"]["uid"])
         was_ready = change.old is not None and is_active(change.old) and is_ready(change.old)
         if not was_ready and is_ready(pod):
             self._ready_at[pod["metadata"]["uid"]] = state.now_s
@@ -83,9 +80,9 @@ class UpdatesKeepTheirBudget(Invariant):
         yield from _turn(pcs, clique, name_of(pod))
         if state.now_s - self._disturbed.get(uid, -SEEN_S) < SEEN_S:
             return
-        away = 1 + sum(not is_ready(p) and (uid, label(p, INDEX)) in self._had_place for p in others)
-        young = {u for u in self._followers if state.now_s - self._ready_at.get(u, state.now_s) < _asked_s(pcs)}
-        away += sum(is_ready(p) and p["metadata"]["uid"] in young for p in others)
+        away = 1 + sum(not is_ready(p) and (uid, label(p, INDEX)) in self._first_at for p in others)
+        ready = {p["metadata"]["uid"] for p in others if is_ready(p)}
+        away += sum(state.now_s - self._ready_at[follower] < _asked_s(pcs) for follower in ready & self._followers)
         budget = _budget(pcs, clique)
         if away > budget:
             yield f"{name_of(pod)} was replaced, so {away} of {name_of(clique)} are away, {budget} may be"
@@ -93,7 +90,7 @@ class UpdatesKeepTheirBudget(Invariant):
 
 def _asked_s(pcs: Json) -> float:
     """For how long a pod is Ready before an update counts on it. Kubernetes tells times in whole seconds."""
-    return float((pcs["metadata"].get("annotations") or {}).get(MIN_READY, 0)) - 1.0
+    return max(0.0, float((pcs["metadata"].get("annotations") or {}).get(MIN_READY, 0)) - 1.0)
 
 
 def _turn(pcs: Json, clique: Json, who: str) -> Iterator[str]:
@@ -166,8 +163,7 @@ class GroupsKeepTheirBudget(Invariant):
         if state.now_s - self._disturbed.get(key, -CALM_S) < CALM_S:
             return
         self._whole_at.pop((key, j), None)
-        asked_s = max(0.0, _asked_s(pcs))
-        done = {k for (of, k), at_s in self._whole_at.items() if of == key and state.now_s - at_s >= asked_s}
+        done = {k for (of, k), at_s in self._whole_at.items() if of == key and state.now_s - at_s >= _asked_s(pcs)}
         taken = {k for k in self._taken.get(key, set()) - done if int(k) < live["spec"]["replicas"]} | {j}
         self._taken[key] = taken
         if len(taken) > _group_budget(pcs, live):
